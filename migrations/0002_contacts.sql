@@ -1,0 +1,18 @@
+-- People with a phone number.
+CREATE TABLE contacts (
+    contact_id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    account_id BIGINT NOT NULL REFERENCES accounts (account_id),
+    -- E.164, with the plus sign.
+    phone TEXT NOT NULL,
+    -- Template fields: one flat object of strings.
+    fields JSONB NOT NULL DEFAULT '{}',
+    -- An IANA name, checked when the contact is imported.
+    time_zone TEXT NOT NULL,
+    -- Set when the contact asked to hear nothing more. Every mark reads it under lock.
+    opted_out_at TIMESTAMPTZ,
+    created_at TIMESTAMPTZ NOT NULL,
+    updated_at TIMESTAMPTZ NOT NULL,
+    CONSTRAINT a_phone_is_one_contact_of_an_account UNIQUE (account_id, phone),
+    CONSTRAINT phone_is_e164 CHECK (phone ~ '^\+[1-9][0-9]{1,14}$'),
+    CONSTRAINT fields_are_an_object CHECK (jsonb_typeof(fields) = 'object')
+);
