@@ -1,1 +1,19 @@
-//! Stub.
+//! Postgres: every query, every transaction, the schema and the queue's tickets.
+//!
+//! Layout: one module per noun with the row functions and reads of that noun; they take a
+//! connection or the pool and never commit. `ops` holds the use cases, one file and one transaction
+//! each: only they begin and commit. `queue` speaks to apalis' tables, `sweep` puts right what a
+//! fault left behind, `testing` (feature `testing`) gives every test a database of its own.
+//!
+//! To add a use case: add `ops/<verb>_<noun>.rs` with its own error enum, begin the transaction
+//! there, lock in the order workflow, contact, enrollment, delivery, ticket, balance (each kind
+//! sorted by id), lock in one statement and read in the next.
+
+mod error;
+
+pub mod ops;
+
+pub use error::StoreError;
+
+/// A pool of database connections. Other crates hand it on and never query it themselves.
+pub type Pool = sqlx::PgPool;

@@ -1,0 +1,62 @@
+//! What can go wrong between us and Postgres.
+
+/// A query or transaction that did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Postgres refused a statement or could not be reached.
+    #[error("talk to the database")]
+    Database(#[from] sqlx::Error),
+    /// The queue library refused, or Postgres did below it.
+    #[error("talk to the queue")]
+    Queue(#[from] apalis_postgres::Error),
+    /// A row holds something this version of Dripline does not know, which a constraint should
+    /// have kept out.
+    #[error("{table} `{key}` holds an unreadable {column}")]
+    Unreadable {
+        /// The table the row stands in.
+        table: &'static str,
+        /// The row's key.
+        key: String,
+        /// The column.
+        column: &'static str,
+    },
+}
+
+impl StoreError {
+    /// Postgres undid the transaction to break a deadlock or a serialization conflict: running it
+    /// again from its start is right and will likely succeed.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self.sql_state().as_deref(), Some("40P01" | "40001"))
+    }
+
+    /// The connection was lost or never made, so that nobody knows whether a COMMIT under way took
+    /// place. Running the operation again with the same batch id answers that.
+    pub fn is_connection_lost(&self) -> bool {
+        let Some(error) = self.database() else { return false };
+        match error {
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed
+            | sqlx::Error::Protocol(_) => true,
+            // Class 57: the server is shutting down, crashed or starting. 08: connection lost.
+            sqlx::Error::Database(error) => error
+                .code()
+                .is_some_and(|code| code.starts_with("57P") || code.starts_with("08")),
+            _ => false,
+        }
+    }
+
+    fn database(&self) -> Option<&sqlx::Error> {
+        match self {
+            Self::Database(error) => Some(error),
+            Self::Queue(apalis_postgres::Error::Database(error)) => Some(error),
+            _ => None,
+        }
+    }
+
+    fn sql_state(&self) -> Option<String> {
+        self.database()?.as_database_error()?.code().map(std::borrow::Cow::into_owned)
+    }
+}
