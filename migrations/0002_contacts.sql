@@ -8,7 +8,8 @@ CREATE TABLE contacts (
     fields JSONB NOT NULL DEFAULT '{}',
     -- An IANA name, checked when the contact is imported.
     time_zone TEXT NOT NULL,
-    -- Set when the contact asked to hear nothing more. Every mark reads it under lock.
+    -- Set when the contact asked to hear nothing more. Every mark reads it under lock. By the
+    -- database's clock (`clock_timestamp()` under the row's lock), to be compared with `marked_at`.
     opted_out_at TIMESTAMPTZ,
     created_at TIMESTAMPTZ NOT NULL,
     updated_at TIMESTAMPTZ NOT NULL,

@@ -15,6 +15,9 @@ CREATE TABLE operations (
     released_segments BIGINT NOT NULL DEFAULT 0,
     released_micros BIGINT NOT NULL DEFAULT 0,
     started_at TIMESTAMPTZ NOT NULL,
+    -- By the database's clock, once the workflow's row was locked. Whether a mark came after the
+    -- fence can only be told by one clock, so this and `attempts.marked_at` are not the caller's.
+    fenced_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
     finished_at TIMESTAMPTZ,
     CONSTRAINT operation_kind_is_known CHECK (kind IN ('pause', 'delete', 'remove'))
 );
@@ -64,6 +67,7 @@ CREATE UNIQUE INDEX one_live_enrollment_per_contact_and_workflow ON enrollments 
     WHERE exit_cause IS NULL;
 CREATE UNIQUE INDEX one_live_workflow_per_contact ON enrollments (contact_id)
     WHERE exit_cause IS NULL AND exclusive;
+CREATE INDEX enrollments_by_workflow ON enrollments (workflow_id, enrollment_id);
 CREATE INDEX enrollments_by_contact ON enrollments (contact_id, enrollment_id);
 
 -- The processes that send. An incarnation that is gone never comes back; a restart is a new row.
@@ -140,6 +144,8 @@ CREATE TABLE attempts (
     epoch BIGINT NOT NULL,
     segments INTEGER NOT NULL,
     started_at TIMESTAMPTZ NOT NULL,
+    -- By the database's clock, after the workflow's and the contact's row were locked.
+    marked_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
     -- Null while nobody knows.
     outcome TEXT,
     finished_at TIMESTAMPTZ,

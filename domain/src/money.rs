@@ -26,6 +26,12 @@ impl Micros {
     }
 }
 
+impl From<i64> for Micros {
+    fn from(micros: i64) -> Self {
+        Self(micros)
+    }
+}
+
 impl Add for Micros {
     type Output = Self;
     fn add(self, other: Self) -> Self {
