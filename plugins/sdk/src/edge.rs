@@ -1,0 +1,186 @@
+//! Where plain Rust meets the component model. The only part that exists in components alone.
+
+use std::marker::PhantomData;
+
+use crate::{Atom, DuplicateClass, FailureClass, log};
+
+#[expect(missing_docs, clippy::pedantic, reason = "generated code")]
+pub mod carrier_world {
+    wit_bindgen::generate!({
+        path: "../wit",
+        world: "carrier-plugin",
+        pub_export_macro: true,
+        default_bindings_module: "dripline_plugin_sdk::edge::carrier_world",
+    });
+}
+
+#[expect(missing_docs, clippy::pedantic, reason = "generated code")]
+pub mod renderer_world {
+    wit_bindgen::generate!({
+        path: "../wit",
+        world: "renderer-plugin",
+        pub_export_macro: true,
+        default_bindings_module: "dripline_plugin_sdk::edge::renderer_world",
+    });
+}
+
+use carrier_world::dripline::plugin::carrier_types as types;
+use carrier_world::dripline::plugin::http;
+use carrier_world::exports::dripline::plugin::carrier as carrier_export;
+use renderer_world::exports::dripline::plugin::renderer as renderer_export;
+
+pub(crate) fn log(level: log::Level, message: &str) {
+    use carrier_world::dripline::plugin::log::{Level, write};
+    let level = match level {
+        log::Level::Debug => Level::Debug,
+        log::Level::Info => Level::Info,
+        log::Level::Warn => Level::Warn,
+        log::Level::Error => Level::Error,
+    };
+    write(level, message);
+}
+
+/// Exports `C` as the interface `carrier`.
+pub struct CarrierEdge<C>(PhantomData<C>);
+
+impl<C: crate::Carrier + 'static> carrier_export::Guest for CarrierEdge<C> {
+    fn describe() -> types::Manifest {
+        let manifest = C::describe();
+        types::Manifest {
+            name: manifest.name,
+            version: manifest.version,
+            settings: manifest.settings.into_iter().map(setting_schema).collect(),
+            origins: manifest.origins,
+            duplicates: match manifest.duplicates {
+                DuplicateClass::Key => types::DuplicateClass::Key,
+                DuplicateClass::Query => types::DuplicateClass::Query,
+                DuplicateClass::Lost => types::DuplicateClass::Lost,
+            },
+            segments: types::SegmentRules {
+                gsm7_single: manifest.segments.gsm7_single,
+                gsm7_multi: manifest.segments.gsm7_multi,
+                ucs2_single: manifest.segments.ucs2_single,
+                ucs2_multi: manifest.segments.ucs2_multi,
+                atom: match manifest.segments.atom {
+                    Atom::CodePoint => types::Atom::CodePoint,
+                    Atom::Grapheme => types::Atom::Grapheme,
+                },
+                max_segments: manifest.segments.max_segments,
+            },
+            attributes: attributes(manifest.attributes),
+        }
+    }
+
+    fn send_request(
+        settings: Vec<types::Setting>,
+        message: types::Outgoing,
+    ) -> Result<http::Request, types::Failure> {
+        let message = crate::Outgoing {
+            reference: message.reference,
+            sender: message.sender,
+            recipient: message.recipient.into(),
+            text: message.text.into(),
+            callback_url: message.callback_url,
+        };
+        C::send_request(&from_host(settings), &message).map(request).map_err(failure)
+    }
+
+    fn send_outcome(
+        settings: Vec<types::Setting>,
+        response: http::Response,
+    ) -> Result<types::Accepted, types::Failure> {
+        let response = crate::Response {
+            status: response.status,
+            headers: response.headers.into_iter().map(|h| (h.name, h.value)).collect(),
+            body: response.body,
+        };
+        C::send_outcome(&from_host(settings), &response)
+            .map(|accepted| types::Accepted {
+                carrier_references: accepted.carrier_references,
+                attributes: attributes(accepted.attributes),
+            })
+            .map_err(failure)
+    }
+}
+
+fn from_host(settings: Vec<types::Setting>) -> crate::Settings {
+    settings.into_iter().map(|setting| (setting.name, setting.value)).collect()
+}
+
+fn setting_schema(setting: crate::Setting) -> types::SettingSchema {
+    types::SettingSchema {
+        name: setting.name,
+        text: setting.text,
+        required: setting.required,
+        default: setting.default,
+        secret: setting.secret,
+    }
+}
+
+fn attributes(attributes: Vec<crate::Attribute>) -> Vec<types::Attribute> {
+    attributes.into_iter().map(|a| types::Attribute { name: a.name, value: a.value }).collect()
+}
+
+fn request(request: crate::Request) -> http::Request {
+    let headers = request.headers.into_iter();
+    http::Request {
+        method: request.method,
+        url: request.url,
+        headers: headers.map(|(name, value)| http::Header { name, value }).collect(),
+        body: request.body,
+        credential: request.credential.map(|credential| match credential {
+            crate::Credential::Bearer(secret) => http::Credential::Bearer(secret),
+            crate::Credential::Basic { user, password_secret } => {
+                http::Credential::Basic(http::Basic { user, password_secret })
+            }
+            crate::Credential::Header { name, secret } => {
+                http::Credential::Header(http::SecretHeader { name, secret })
+            }
+        }),
+    }
+}
+
+fn failure(failure: crate::Failure) -> types::Failure {
+    types::Failure {
+        class: match failure.class {
+            FailureClass::Throttled => types::FailureClass::Throttled,
+            FailureClass::Retryable => types::FailureClass::Retryable,
+            FailureClass::Permanent => types::FailureClass::Permanent,
+            FailureClass::Stopped => types::FailureClass::Stopped,
+            FailureClass::Uncertain => types::FailureClass::Uncertain,
+        },
+        code: failure.code,
+        text: failure.text,
+        retry_after_ms: failure.retry_after_ms,
+        attributes: attributes(failure.attributes),
+    }
+}
+
+/// Exports `R` as the interface `renderer`.
+pub struct RendererEdge<R>(PhantomData<R>);
+
+impl<R: crate::Renderer + 'static> renderer_export::Guest for RendererEdge<R> {
+    fn check(template: String) -> Result<Vec<String>, Vec<renderer_export::Problem>> {
+        R::check(&template).map_err(|problems| {
+            let problem = |p: crate::Problem| renderer_export::Problem {
+                line: p.line,
+                column: p.column,
+                text: p.text,
+            };
+            problems.into_iter().map(problem).collect()
+        })
+    }
+
+    fn render(
+        template: String,
+        audience: Vec<Vec<renderer_export::Field>>,
+    ) -> Vec<Result<String, renderer_export::RenderError>> {
+        let fields = |contact: Vec<renderer_export::Field>| {
+            contact.into_iter().map(|field| (field.name, field.value)).collect()
+        };
+        let texts = R::render(&template, audience.into_iter().map(fields).collect());
+        let error =
+            |e: crate::RenderError| renderer_export::RenderError { code: e.code, text: e.text };
+        texts.into_iter().map(|text| text.map_err(error)).collect()
+    }
+}

@@ -1,0 +1,165 @@
+//! How a carrier describes itself.
+
+use crate::Attribute;
+
+/// What the host and the operator must know before the first message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manifest {
+    /// The plugin's name, as routes call it: lowercase letters, digits and dashes.
+    pub name: String,
+    /// The plugin's own version, usually `env!("CARGO_PKG_VERSION")`.
+    pub version: String,
+    /// What a route must or may set.
+    pub settings: Vec<Setting>,
+    /// Origins this carrier talks to, as `https://host[:port]`, or `{setting}` where a setting holds
+    /// the origin.
+    pub origins: Vec<String>,
+    /// What protects against a second copy when an attempt ends without an answer.
+    pub duplicates: DuplicateClass,
+    /// How this carrier counts segments.
+    pub segments: SegmentRules,
+    /// Whatever else the host or an operator may want to read.
+    pub attributes: Vec<Attribute>,
+}
+
+impl Manifest {
+    /// A carrier without settings and origins, with the usual segment rules, and with no protection
+    /// against duplicates: the honest default.
+    pub fn new(name: impl Into<String>, version: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            version: version.into(),
+            settings: Vec::new(),
+            origins: Vec::new(),
+            duplicates: DuplicateClass::Lost,
+            segments: SegmentRules::default(),
+            attributes: Vec::new(),
+        }
+    }
+
+    /// Adds a setting.
+    #[must_use]
+    pub fn setting(mut self, setting: Setting) -> Self {
+        self.settings.push(setting);
+        self
+    }
+
+    /// Adds an origin.
+    #[must_use]
+    pub fn origin(mut self, origin: impl Into<String>) -> Self {
+        self.origins.push(origin.into());
+        self
+    }
+
+    /// Says what protects against duplicates.
+    #[must_use]
+    pub fn duplicates(mut self, class: DuplicateClass) -> Self {
+        self.duplicates = class;
+        self
+    }
+
+    /// Says how segments are counted.
+    #[must_use]
+    pub fn segments(mut self, rules: SegmentRules) -> Self {
+        self.segments = rules;
+        self
+    }
+
+    /// Adds an attribute.
+    #[must_use]
+    pub fn attribute(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.attributes.push(Attribute::new(name, value));
+        self
+    }
+}
+
+/// One setting that a route must or may give.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// Lowercase letters, digits and underscores.
+    pub name: String,
+    /// One sentence for the person who fills it in.
+    pub text: String,
+    /// Whether a route without it is refused.
+    pub required: bool,
+    /// What holds when the route does not set it.
+    pub default: Option<String>,
+    /// A secret's value never reaches the plugin; the plugin names it in a credential.
+    pub secret: bool,
+}
+
+impl Setting {
+    /// A setting that every route gives.
+    pub fn required(name: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { name: name.into(), text: text.into(), required: true, default: None, secret: false }
+    }
+
+    /// A setting that a route may give.
+    pub fn optional(name: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { required: false, ..Self::required(name, text) }
+    }
+
+    /// A secret that every route gives, by reference.
+    pub fn secret(name: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { secret: true, ..Self::required(name, text) }
+    }
+
+    /// Says what holds when the route does not set it. The setting is then optional.
+    #[must_use]
+    pub fn default(mut self, value: impl Into<String>) -> Self {
+        self.default = Some(value.into());
+        self.required = false;
+        self
+    }
+}
+
+/// What protects against a second copy when an attempt ends without an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DuplicateClass {
+    /// The carrier keeps an idempotency key: the same request may be sent again.
+    Key,
+    /// The carrier can be asked by our reference.
+    Query,
+    /// Neither: only a receipt or a person can tell.
+    Lost,
+}
+
+/// How a carrier counts segments. Units are septets for GSM-7, UTF-16 code units for UCS-2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentRules {
+    /// Units of a GSM-7 message that is one segment.
+    pub gsm7_single: u16,
+    /// Units of each segment of a longer GSM-7 message.
+    pub gsm7_multi: u16,
+    /// Units of a UCS-2 message that is one segment.
+    pub ucs2_single: u16,
+    /// Units of each segment of a longer UCS-2 message.
+    pub ucs2_multi: u16,
+    /// What is never cut in two at a segment's end.
+    pub atom: Atom,
+    /// More segments than this are refused before anything is sent.
+    pub max_segments: u16,
+}
+
+impl Default for SegmentRules {
+    /// A six-octet header, code points kept whole, and as many segments as the header can count.
+    fn default() -> Self {
+        Self {
+            gsm7_single: 160,
+            gsm7_multi: 153,
+            ucs2_single: 70,
+            ucs2_multi: 67,
+            atom: Atom::CodePoint,
+            max_segments: 255,
+        }
+    }
+}
+
+/// What may never be cut in two at a segment's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Atom {
+    /// A code point: surrogate pairs and escaped characters stay whole.
+    CodePoint,
+    /// A grapheme cluster: flags and joined emoji stay whole too.
+    Grapheme,
+}
