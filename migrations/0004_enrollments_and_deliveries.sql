@@ -5,8 +5,11 @@ CREATE TABLE operations (
     account_id BIGINT NOT NULL REFERENCES accounts (account_id),
     workflow_id BIGINT NOT NULL REFERENCES workflows (workflow_id),
     kind TEXT NOT NULL,
-    -- Enrollments of this epoch and older are purged.
-    closed_epoch BIGINT NOT NULL,
+    -- Enrollments of this epoch and older are purged. Null when only one contact was removed.
+    closed_epoch BIGINT,
+    -- The purge goes through the workflow's live enrollments in the order of their contacts; those up
+    -- to this contact are done. It saves each chunk the walk over what earlier chunks left behind.
+    purged_to_contact_id BIGINT NOT NULL DEFAULT 0,
     actor TEXT NOT NULL,
     reason TEXT,
     -- What has been done so far; what came back is money already in `balances`.
@@ -19,12 +22,18 @@ CREATE TABLE operations (
     -- fence can only be told by one clock, so this and `attempts.marked_at` are not the caller's.
     fenced_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
     finished_at TIMESTAMPTZ,
-    CONSTRAINT operation_kind_is_known CHECK (kind IN ('pause', 'delete', 'remove'))
+    CONSTRAINT operation_kind_is_known CHECK (kind IN ('pause', 'delete', 'remove')),
+    CONSTRAINT closed_epoch_iff_the_whole_workflow CHECK ((kind = 'remove') = (closed_epoch IS NULL))
 );
 CREATE INDEX operations_not_finished ON operations (operation_id) WHERE finished_at IS NULL;
 CREATE INDEX operations_by_workflow ON operations (workflow_id, operation_id);
 
 -- One contact's way through one workflow. While `exit_cause` is null it is live.
+--
+-- Ids of ledger entries and operations are not foreign keys, here and below: neither is ever removed,
+-- each row would pay for the check at its every settlement, and `dripline audit` proves more than a
+-- foreign key could (that the entry's sum is the sum of the rows that point at it).
+-- A row points at an entry exactly if it adds segments or micros to it, and is then one of its items.
 CREATE TABLE enrollments (
     enrollment_id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     account_id BIGINT NOT NULL,
@@ -40,7 +49,7 @@ CREATE TABLE enrollments (
     position INTEGER NOT NULL,
     remaining_segments BIGINT NOT NULL,
     remaining_micros BIGINT NOT NULL,
-    hold_entry_id BIGINT NOT NULL REFERENCES ledger_entries (ledger_entry_id),
+    hold_entry_id BIGINT NOT NULL,
     enrolled_by TEXT NOT NULL,
     enrolled_at TIMESTAMPTZ NOT NULL,
     exit_cause TEXT,
@@ -49,8 +58,9 @@ CREATE TABLE enrollments (
     -- What the exit gave back for the steps that never got a delivery.
     released_segments BIGINT NOT NULL DEFAULT 0,
     released_micros BIGINT NOT NULL DEFAULT 0,
-    release_entry_id BIGINT REFERENCES ledger_entries (ledger_entry_id),
-    operation_id BIGINT REFERENCES operations (operation_id),
+    release_entry_id BIGINT,
+    -- The pause, delete or removal that ended it.
+    operation_id BIGINT,
     CONSTRAINT exit_cause_is_known CHECK (exit_cause IN
         ('finished', 'removed', 'workflow_paused', 'workflow_deleted', 'replied', 'opted_out', 'failed', 'expired')),
     CONSTRAINT exited_at_and_by_iff_exit_cause CHECK
@@ -61,8 +71,10 @@ CREATE TABLE enrollments (
         (cardinality(step_segments) = cardinality(step_micros) AND cardinality(step_segments) >= 1),
     CONSTRAINT position_is_one_of_the_steps CHECK (position BETWEEN 1 AND cardinality(step_segments)),
     CONSTRAINT remaining_is_not_negative CHECK (remaining_segments >= 0 AND remaining_micros >= 0),
-    CONSTRAINT released_micros_iff_release_entry CHECK ((released_micros > 0) <= (release_entry_id IS NOT NULL))
-);
+    CONSTRAINT release_entry_iff_something_was_released CHECK
+        ((released_segments > 0 OR released_micros > 0) = (release_entry_id IS NOT NULL)),
+    CONSTRAINT only_an_exit_releases CHECK (release_entry_id IS NULL OR exit_cause IS NOT NULL)
+) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
 CREATE UNIQUE INDEX one_live_enrollment_per_contact_and_workflow ON enrollments (workflow_id, contact_id)
     WHERE exit_cause IS NULL;
 CREATE UNIQUE INDEX one_live_workflow_per_contact ON enrollments (contact_id)
@@ -94,23 +106,18 @@ CREATE TABLE deliveries (
     attempt INTEGER NOT NULL DEFAULT 0,
     due_at TIMESTAMPTZ NOT NULL,
     expires_at TIMESTAMPTZ,
-    -- Everything held for this delivery, including what a longer text added at its mark.
+    -- Everything held for this delivery, including what longer texts added at its marks
+    -- (`attempts.extra_micros`).
     held_segments BIGINT NOT NULL,
     held_micros BIGINT NOT NULL,
     captured_segments BIGINT NOT NULL DEFAULT 0,
     captured_micros BIGINT NOT NULL DEFAULT 0,
     released_segments BIGINT NOT NULL DEFAULT 0,
     released_micros BIGINT NOT NULL DEFAULT 0,
-    -- What a longer text added to the hold, and the entry that did.
-    extra_segments BIGINT NOT NULL DEFAULT 0,
-    extra_micros BIGINT NOT NULL DEFAULT 0,
-    extra_hold_entry_id BIGINT REFERENCES ledger_entries (ledger_entry_id),
-    capture_entry_id BIGINT REFERENCES ledger_entries (ledger_entry_id),
-    release_entry_id BIGINT REFERENCES ledger_entries (ledger_entry_id),
+    capture_entry_id BIGINT,
+    release_entry_id BIGINT,
     -- The apalis job that will wake this delivery, while it is queued.
     ticket_id TEXT,
-    -- The worker that marked it, while it is sending.
-    worker_id BIGINT,
     carrier_reference TEXT,
     -- Why it failed, or what is not known.
     reason_code TEXT,
@@ -124,14 +131,24 @@ CREATE TABLE deliveries (
     CONSTRAINT settled_iff_terminal CHECK
         ((state IN ('sent', 'failed', 'cancelled', 'expired')) = (settled_at IS NOT NULL)),
     CONSTRAINT a_settled_hold_is_captured_or_released CHECK
-        (settled_at IS NULL OR held_micros = captured_micros + released_micros),
-    CONSTRAINT only_what_was_sent_is_captured CHECK (captured_micros = 0 OR state = 'sent'),
+        (CASE WHEN settled_at IS NULL
+              THEN captured_segments = 0 AND captured_micros = 0 AND released_segments = 0 AND released_micros = 0
+              ELSE held_micros = captured_micros + released_micros
+                   AND held_segments = captured_segments + released_segments END),
+    CONSTRAINT captured_iff_sent CHECK ((state = 'sent') = (capture_entry_id IS NOT NULL)),
+    CONSTRAINT only_what_was_sent_is_captured CHECK
+        (state = 'sent' OR (captured_segments = 0 AND captured_micros = 0)),
+    CONSTRAINT what_was_not_sent_is_released CHECK
+        (state NOT IN ('failed', 'cancelled', 'expired') OR release_entry_id IS NOT NULL),
+    CONSTRAINT only_a_settled_delivery_releases CHECK (release_entry_id IS NULL OR settled_at IS NOT NULL),
     CONSTRAINT one_delivery_per_enrollment_and_step UNIQUE (enrollment_id, position)
-);
+-- No index speaks of `state`, so that a mark (queued to sending) changes no index: with the room left
+-- on each page it stays a heap-only update.
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
+-- A delivery is live (queued, sending or unknown) until it is settled.
 CREATE UNIQUE INDEX one_live_delivery_per_enrollment ON deliveries (enrollment_id)
-    WHERE state IN ('queued', 'sending', 'unknown');
-CREATE INDEX deliveries_queued ON deliveries (due_at) WHERE state = 'queued';
-CREATE INDEX deliveries_on_the_wire ON deliveries (workflow_id) WHERE state IN ('sending', 'unknown');
+    WHERE settled_at IS NULL;
+CREATE INDEX deliveries_not_settled ON deliveries (due_at, delivery_id) WHERE settled_at IS NULL;
 
 -- One hand-over of a delivery to a carrier.
 CREATE TABLE attempts (
@@ -142,7 +159,14 @@ CREATE TABLE attempts (
     batch_id UUID NOT NULL,
     -- The enrollment's epoch, which was the workflow's when the attempt was marked.
     epoch BIGINT NOT NULL,
+    -- Copy of the delivery's, so that a pause finds what is on the wire by an index.
+    workflow_id BIGINT NOT NULL,
+    -- What the text has. 0 when the attempt ended before there was a text.
     segments INTEGER NOT NULL,
+    -- What a text longer than its hold added to the hold, and the entry that did.
+    extra_segments BIGINT NOT NULL DEFAULT 0,
+    extra_micros BIGINT NOT NULL DEFAULT 0,
+    extra_hold_entry_id BIGINT,
     started_at TIMESTAMPTZ NOT NULL,
     -- By the database's clock, after the workflow's and the contact's row were locked.
     marked_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
@@ -153,5 +177,9 @@ CREATE TABLE attempts (
     reason_text TEXT,
     PRIMARY KEY (delivery_id, attempt),
     CONSTRAINT outcome_is_known CHECK (outcome IN ('accepted', 'refused', 'not_sent', 'unknown')),
-    CONSTRAINT finished_at_iff_outcome CHECK ((outcome IS NULL) = (finished_at IS NULL))
-);
+    CONSTRAINT finished_at_iff_outcome CHECK ((outcome IS NULL) = (finished_at IS NULL)),
+    CONSTRAINT extra_hold_entry_iff_something_was_added CHECK
+        ((extra_segments > 0 OR extra_micros > 0) = (extra_hold_entry_id IS NOT NULL))
+) WITH (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
+-- What is on the wire, and what nobody knows.
+CREATE INDEX attempts_undecided ON attempts (workflow_id) WHERE outcome IS NULL OR outcome = 'unknown';
