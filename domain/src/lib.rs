@@ -10,6 +10,7 @@ pub mod enrollment;
 pub mod ids;
 pub mod ledger;
 pub mod money;
+pub mod named;
 pub mod phone;
 pub mod retry;
 pub mod segment;

@@ -12,7 +12,9 @@ pub const MICROS_PER_UNIT: i64 = 1_000_000;
 
 /// An amount in micros. Arithmetic that would overflow `i64` (nine million million units) panics
 /// rather than wraps: a wrong balance is worse than a stopped process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Micros(pub i64);
 
@@ -23,6 +25,16 @@ impl Micros {
     /// The price of `segments` at this price per segment; `None` when it does not fit.
     pub fn checked_times(self, segments: u32) -> Option<Self> {
         self.0.checked_mul(i64::from(segments)).map(Self)
+    }
+
+    /// The sum; `None` when it does not fit.
+    pub fn checked_add(self, other: Self) -> Option<Self> {
+        self.0.checked_add(other.0).map(Self)
+    }
+
+    /// The same amount with the other sign; `None` when it does not fit.
+    pub fn checked_neg(self) -> Option<Self> {
+        self.0.checked_neg().map(Self)
     }
 }
 
