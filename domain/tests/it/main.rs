@@ -1,0 +1,13 @@
+//! Tables of cases and properties, one module per noun.
+
+mod delivery;
+mod enrollment;
+mod ledger;
+mod money;
+mod phone;
+mod retry;
+mod segment;
+mod smart_encoding;
+mod timing;
+mod workflow;
+mod workflow_order;
