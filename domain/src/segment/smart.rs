@@ -215,7 +215,7 @@ fn lookalike(character: char) -> Option<&'static str> {
         '\u{2d6}' => "+",
         '\u{2c6}' => "^",
         '\u{2dc}' | '\u{2f7}' | '\u{223c}' | '\u{301c}' => "~",
-        // Blanks; the invisible ones vanish. The joiner U+200D stays, since emoji are made with it.
+        // Blanks; control characters and the invisible ones vanish. The joiner U+200D stays, since emoji are made with it.
         '\t' => " ",
         '\u{2028}' | '\u{2029}' | '\u{85}' => "\n",
         '\u{ad}'
@@ -226,8 +226,9 @@ fn lookalike(character: char) -> Option<&'static str> {
         | '\u{202a}'..='\u{202e}'
         | '\u{2060}'..='\u{2064}'
         | '\u{2066}'..='\u{2069}'
-        | '\u{feff}' => "",
-        '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' => "",
+        | '\u{feff}'
+        | '\0'..='\u{1f}'
+        | '\u{7f}'..='\u{9f}' => "",
         _ => return small_capital(character),
     })
 }

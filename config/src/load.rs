@@ -1,0 +1,196 @@
+//! Laying the layers over each other.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use config::Config;
+
+use crate::environment::Environment;
+use crate::error::{ConfigError, Problem};
+use crate::layer::{Entry, Layer, Scalar};
+use crate::secret::SecretReference;
+use crate::{DEFAULTS, DatabaseUrl, Settings, file};
+
+/// The name of the file that is looked for.
+const FILE_NAME: &str = "dripline.toml";
+
+/// Reads the settings: the built-in ones, then `file` or the one that is found, then `environment`
+/// (such as [`std::env::vars_os`]).
+///
+/// Without `file`, `dripline.toml` is looked for in the current directory, then in
+/// `$XDG_CONFIG_HOME/dripline` or `~/.config/dripline`; there may be none.
+pub fn load<K: Into<OsString>, V: Into<OsString>>(
+    file: Option<&Path>,
+    environment: impl IntoIterator<Item = (K, V)>,
+) -> Result<Settings, ConfigError> {
+    load_from(Path::new(""), file, environment)
+}
+
+/// The same, with another directory to look for `dripline.toml` in.
+pub fn load_from<K: Into<OsString>, V: Into<OsString>>(
+    directory: &Path,
+    file: Option<&Path>,
+    environment: impl IntoIterator<Item = (K, V)>,
+) -> Result<Settings, ConfigError> {
+    let environment = Environment::new(environment);
+    let mut layers = Layers::default();
+    layers.add(file::read(DEFAULTS, None));
+    if let Some((path, text)) = find_file(directory, file, &environment)? {
+        layers.add(file::read(&text, Some(&path)));
+    }
+    layers.add(environment.read());
+    layers.resolve_database_url(&environment);
+    layers.check_together();
+    layers.into_settings(&environment)
+}
+
+fn find_file(
+    directory: &Path,
+    file: Option<&Path>,
+    environment: &Environment,
+) -> Result<Option<(PathBuf, String)>, ConfigError> {
+    if let Some(path) = file {
+        return read_file(path).map(|text| Some((path.to_owned(), text)));
+    }
+    let home = user_directory(environment, "XDG_CONFIG_HOME", ".config");
+    let candidates =
+        [Some(directory.join(FILE_NAME)), home.map(|home| home.join("dripline").join(FILE_NAME))];
+    match candidates.into_iter().flatten().find(|path| path.is_file()) {
+        Some(path) => read_file(&path).map(|text| Some((path, text))),
+        None => Ok(None),
+    }
+}
+
+fn read_file(path: &Path) -> Result<String, ConfigError> {
+    fs::read_to_string(path)
+        .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })
+}
+
+/// A directory of the XDG specification, which ignores relative ones.
+fn user_directory(environment: &Environment, variable: &str, in_home: &str) -> Option<PathBuf> {
+    let absolute =
+        |name| environment.get(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    absolute(variable).or_else(|| absolute("HOME").map(|home| home.join(in_home)))
+}
+
+/// All layers, and everything wrong with them.
+#[derive(Default)]
+struct Layers {
+    layers: Vec<Layer>,
+    problems: Vec<Problem>,
+}
+
+impl Layers {
+    fn add(&mut self, layer: Result<Layer, Vec<Problem>>) {
+        match layer {
+            Ok(layer) => self.layers.push(layer),
+            Err(problems) => self.problems.extend(problems),
+        }
+    }
+
+    /// The setting that wins.
+    fn winner(&self, key: &str) -> Option<&Entry> {
+        self.layers.iter().rev().find_map(|l| l.entries.iter().rev().find(|e| e.key == key))
+    }
+
+    fn whole(&self, key: &str) -> Option<(i64, &Entry)> {
+        match self.winner(key) {
+            Some(entry @ Entry { value: Scalar::Whole(number), .. }) => Some((*number, entry)),
+            _ => None,
+        }
+    }
+
+    /// Replaces a reference to the database's URL by the URL, so that what is wrong with it is
+    /// reported with its place.
+    fn resolve_database_url(&mut self, environment: &Environment) {
+        let Some(entry) = self.winner("database.url").cloned() else { return };
+        let Scalar::Text(text) = &entry.value else { return };
+        let Ok(reference) = text.parse::<SecretReference>() else { return };
+        let url = reference.resolve_with(|name| environment.get(name).cloned());
+        let url = match url {
+            Err(error) => Err(format!("cannot be followed: {}", chain(&error))),
+            Ok(secret) => DatabaseUrl::parse(secret.expose())
+                .map_err(|error| format!("refers to {reference}, which holds {error}")),
+        };
+        match url {
+            Ok(url) => {
+                let value = Scalar::Text(url.expose().to_owned());
+                self.layers.push(Layer { entries: vec![Entry { value, ..entry }] });
+            }
+            Err(text) => self.unfit(&entry, text),
+        }
+    }
+
+    fn check_together(&mut self) {
+        let pairs = [
+            ("worker.dead_after_seconds", "worker.heartbeat_seconds", 2, "twice"),
+            ("worker.retry.ceiling_seconds", "worker.retry.first_seconds", 1, "at least"),
+        ];
+        for (key, other, factor, words) in pairs {
+            let (Some((value, entry)), Some((base, by))) = (self.whole(key), self.whole(other))
+            else {
+                continue;
+            };
+            if value < base * factor {
+                let text = format!(
+                    "is {value}; it must be {words} `{other}`, which is {base} in {}",
+                    by.place
+                );
+                self.unfit(&entry.clone(), text);
+            }
+        }
+        let (Some((most, _)), Some((connections, entry))) =
+            (self.whole("database.max_connections"), self.whole("worker.connections"))
+        else {
+            return;
+        };
+        if connections + 2 > most {
+            let text = format!(
+                "is {connections}; it must leave two of `database.max_connections`, which is {most}"
+            );
+            self.unfit(&entry.clone(), text);
+        }
+    }
+
+    fn unfit(&mut self, entry: &Entry, text: String) {
+        let (key, place) = (entry.key.to_owned(), entry.place.clone());
+        self.problems.push(Problem::Unfit { key, place, text });
+    }
+
+    fn into_settings(self, environment: &Environment) -> Result<Settings, ConfigError> {
+        if !self.problems.is_empty() {
+            return Err(ConfigError::Invalid(self.problems));
+        }
+        let mut builder = Config::builder();
+        for layer in self.layers {
+            builder = builder.add_source(layer);
+        }
+        let merged = builder.build().map_err(ConfigError::Merge)?;
+        let mut settings: Settings = merged.try_deserialize().map_err(ConfigError::Merge)?;
+        if settings.state_dir.as_os_str().is_empty() {
+            settings.state_dir = user_directory(environment, "XDG_STATE_HOME", ".local/state")
+                .ok_or(ConfigError::NoStateDirectory)?
+                .join("dripline");
+        }
+        let below = |path: &mut PathBuf, name: &str| {
+            if path.as_os_str().is_empty() {
+                *path = settings.state_dir.join(name);
+            }
+        };
+        below(&mut settings.plugins.directory, "plugins");
+        below(&mut settings.plugins.cache_directory, "plugin-cache");
+        Ok(settings)
+    }
+}
+
+/// An error with its sources, for a text that has no sources of its own.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
