@@ -1,0 +1,130 @@
+//! Creates a route to a carrier.
+
+use std::collections::BTreeMap;
+
+use dripline_domain::clock::Clock;
+use dripline_domain::ids::{AccountId, RouteId};
+use dripline_domain::money::Micros;
+use serde_json::json;
+use sqlx::types::Json;
+
+use crate::route::RouteDraft;
+use crate::trail::{self, Deed};
+use crate::{Pool, StoreError, row};
+
+/// Why no route was created.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateRouteError {
+    /// No such account.
+    #[error("account {0} does not exist")]
+    AccountNotFound(AccountId),
+    /// The account has one of that name.
+    #[error("a route named `{0}` exists already")]
+    NameTaken(String),
+    /// What was chosen cannot be a route.
+    #[error(transparent)]
+    Invalid(#[from] InvalidRoute),
+    /// The database did not do it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a draft cannot be a route.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidRoute {
+    /// The name says nothing.
+    #[error("the route's name is blank")]
+    BlankName,
+    /// A segment cannot cost less than nothing.
+    #[error("a price of {0} per segment is negative")]
+    NegativePrice(Micros),
+    /// Secrets are kept elsewhere.
+    #[error(
+        "the secret `{0}` is not a reference; write `env:NAME` or `file:/path`, never the secret itself"
+    )]
+    NotAReference(String),
+}
+
+impl From<sqlx::Error> for CreateRouteError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// Creates the route.
+pub async fn create_route(
+    pool: &Pool,
+    clock: &dyn Clock,
+    account_id: AccountId,
+    draft: &RouteDraft,
+    actor: &str,
+) -> Result<RouteId, CreateRouteError> {
+    check(draft)?;
+    let now = clock.now();
+    let mut tx = pool.begin().await?;
+    let route_id = sqlx::query_scalar!(
+        "INSERT INTO routes (account_id, name, carrier, settings, secrets, sender,
+                             price_micros_per_segment, allowed_origins, allow_loopback,
+                             created_at, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10)
+         RETURNING route_id",
+        account_id.0,
+        draft.name,
+        draft.carrier,
+        Json(&draft.settings) as Json<&BTreeMap<String, String>>,
+        Json(&draft.secrets) as Json<&BTreeMap<String, String>>,
+        draft.sender,
+        draft.price_per_segment.0,
+        &draft.allowed_origins,
+        draft.allow_loopback,
+        now,
+    )
+    .fetch_one(&mut *tx)
+    .await
+    .map_err(|error| {
+        if row::breaks(&error, "route_names_are_unique_in_an_account") {
+            CreateRouteError::NameTaken(draft.name.clone())
+        } else if row::breaks(&error, "routes_account_id_fkey") {
+            CreateRouteError::AccountNotFound(account_id)
+        } else {
+            error.into()
+        }
+    })?;
+    let deed = Deed {
+        account_id: Some(account_id),
+        actor,
+        action: "route.create",
+        subject: &draft.name,
+        detail: describe(draft),
+        at: now,
+    };
+    trail::record(&mut tx, &deed).await?;
+    tx.commit().await?;
+    Ok(RouteId(route_id))
+}
+
+/// What can be seen to be wrong with a draft without its plugin.
+pub(super) fn check(draft: &RouteDraft) -> Result<(), InvalidRoute> {
+    if draft.name.trim().is_empty() {
+        return Err(InvalidRoute::BlankName);
+    }
+    if draft.price_per_segment < Micros::ZERO {
+        return Err(InvalidRoute::NegativePrice(draft.price_per_segment));
+    }
+    let is_reference = |place: &str| place.starts_with("env:") || place.starts_with("file:");
+    match draft.secrets.iter().find(|(_, place)| !is_reference(place)) {
+        Some((name, _)) => Err(InvalidRoute::NotAReference(name.clone())),
+        None => Ok(()),
+    }
+}
+
+/// What the trail keeps about a route: nothing that could be a secret by mistake.
+pub(super) fn describe(draft: &RouteDraft) -> serde_json::Value {
+    json!({
+        "carrier": draft.carrier,
+        "price_micros_per_segment": draft.price_per_segment,
+        "allowed_origins": draft.allowed_origins,
+        "allow_loopback": draft.allow_loopback,
+        "secrets": draft.secrets.keys().collect::<Vec<_>>(),
+    })
+}

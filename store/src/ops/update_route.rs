@@ -1,0 +1,162 @@
+//! Changes a route: its secrets, prices and settings at any time, its carrier only while no active
+//! workflow sends by it. What is held for messages under way stays as it was priced.
+
+use std::collections::BTreeMap;
+
+use dripline_domain::clock::Clock;
+use dripline_domain::ids::{RouteId, WorkflowId};
+use sqlx::PgConnection;
+use sqlx::types::Json;
+
+use super::create_route::{InvalidRoute, check, describe};
+use crate::route::RouteDraft;
+use crate::trail::{self, Deed};
+use crate::{Pool, StoreError, advisory, row};
+
+/// Why a route was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum UpdateRouteError {
+    /// No such route.
+    #[error("route {0} does not exist")]
+    NotFound(RouteId),
+    /// The account has another one of that name.
+    #[error("a route named `{0}` exists already")]
+    NameTaken(String),
+    /// An active workflow sends by it, and another carrier would be another workflow.
+    #[error("route `{route}` cannot change its carrier while workflow `{workflow}` sends by it")]
+    InUse {
+        /// The route's name.
+        route: String,
+        /// The name of an active workflow that sends by it.
+        workflow: String,
+    },
+    /// Somebody changed it since it was read.
+    #[error("the route is at revision {found}, not {expected}; somebody changed it meanwhile")]
+    Changed {
+        /// What the caller had read.
+        expected: i64,
+        /// What stands there now.
+        found: i64,
+    },
+    /// What was chosen cannot be a route.
+    #[error(transparent)]
+    Invalid(#[from] InvalidRoute),
+    /// The database did not do it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<sqlx::Error> for UpdateRouteError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// Replaces everything that is chosen about the route and raises its revision, which it returns, so
+/// that workers read it anew. `expected_revision` refuses when somebody changed it meanwhile.
+pub async fn update_route(
+    pool: &Pool,
+    clock: &dyn Clock,
+    route_id: RouteId,
+    draft: &RouteDraft,
+    expected_revision: Option<i64>,
+    actor: &str,
+) -> Result<i64, UpdateRouteError> {
+    check(draft)?;
+    let now = clock.now();
+    let mut tx = pool.begin().await?;
+    let locked = sqlx::query!(
+        "SELECT account_id, name, carrier, revision FROM routes
+         WHERE route_id = $1 FOR NO KEY UPDATE",
+        route_id.0,
+    )
+    .fetch_optional(&mut *tx)
+    .await?
+    .ok_or(UpdateRouteError::NotFound(route_id))?;
+    if let Some(expected) = expected_revision
+        && expected != locked.revision
+    {
+        return Err(UpdateRouteError::Changed { expected, found: locked.revision });
+    }
+    if draft.carrier != locked.carrier
+        && let Some(workflow) = active_workflow(&mut tx, route_id).await?
+    {
+        return Err(UpdateRouteError::InUse { route: locked.name, workflow });
+    }
+    let revision = sqlx::query_scalar!(
+        "UPDATE routes
+         SET name = $2, carrier = $3, settings = $4, secrets = $5, sender = $6,
+             price_micros_per_segment = $7, allowed_origins = $8, allow_loopback = $9,
+             revision = revision + 1, updated_at = $10
+         WHERE route_id = $1
+         RETURNING revision",
+        route_id.0,
+        draft.name,
+        draft.carrier,
+        Json(&draft.settings) as Json<&BTreeMap<String, String>>,
+        Json(&draft.secrets) as Json<&BTreeMap<String, String>>,
+        draft.sender,
+        draft.price_per_segment.0,
+        &draft.allowed_origins,
+        draft.allow_loopback,
+        now,
+    )
+    .fetch_one(&mut *tx)
+    .await
+    .map_err(|error| {
+        if row::breaks(&error, "route_names_are_unique_in_an_account") {
+            UpdateRouteError::NameTaken(draft.name.clone())
+        } else {
+            error.into()
+        }
+    })?;
+    let deed = Deed {
+        account_id: Some(locked.account_id.into()),
+        actor,
+        action: "route.update",
+        subject: &draft.name,
+        detail: describe(draft),
+        at: now,
+    };
+    trail::record(&mut tx, &deed).await?;
+    tx.commit().await?;
+    Ok(revision)
+}
+
+/// The name of an active workflow that sends by the route. None of them can become active until this
+/// transaction ends.
+async fn active_workflow(
+    conn: &mut PgConnection,
+    route_id: RouteId,
+) -> Result<Option<String>, StoreError> {
+    let users = sqlx::query_scalar!(
+        "SELECT workflow_id FROM workflows
+         WHERE deleted_at IS NULL
+           AND workflow_id IN (SELECT workflow_id FROM steps WHERE route_id = $1)
+         ORDER BY workflow_id",
+        route_id.0,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    for workflow in &users {
+        advisory::close_gate(conn, WorkflowId(*workflow)).await?;
+    }
+    sqlx::query!(
+        "SELECT workflow_id FROM workflows WHERE workflow_id = ANY ($1)
+         ORDER BY workflow_id FOR UPDATE",
+        &users,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let active = sqlx::query_scalar!(
+        "SELECT w.name FROM workflows w
+         WHERE w.workflow_id = ANY ($1)
+           AND EXISTS (SELECT 1 FROM enrollments e
+                       WHERE e.workflow_id = w.workflow_id AND e.exit_cause IS NULL)
+         ORDER BY w.workflow_id LIMIT 1",
+        &users,
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(active)
+}
