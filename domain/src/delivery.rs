@@ -126,7 +126,21 @@ impl Reason {
     pub fn new(code: impl Into<String>, text: impl Into<String>) -> Self {
         Self { code: code.into(), text: text.into() }
     }
+
+    /// The reason of a refusal because the contact asked to hear nothing more: `code` stands behind
+    /// `stopped:`. It ends all of the contact's enrollments.
+    pub fn stop(code: impl fmt::Display, text: impl Into<String>) -> Self {
+        Self::new(format!("{STOPPED}:{code}"), text)
+    }
+
+    /// Whether it is one of [`Reason::stop`].
+    pub fn is_stop(&self) -> bool {
+        self.code.split(':').next() == Some(STOPPED)
+    }
 }
+
+/// The first part of the code of a reason that is an opt-out.
+const STOPPED: &str = "stopped";
 
 /// The code and, where it says more, the text: `twilio:21610: the recipient has unsubscribed`.
 impl fmt::Display for Reason {

@@ -126,9 +126,9 @@ impl FromStr for Micros {
         if decimals.len() > 6 {
             return Err(ParseMicrosError::TooFine(text.to_owned()));
         }
-        let magnitude = format!("{units}{decimals:0<6}");
-        let magnitude: i64 =
-            magnitude.parse().map_err(|_| ParseMicrosError::TooLarge(text.to_owned()))?;
-        Ok(Self(if negative { -magnitude } else { magnitude }))
+        // With its sign, since the lowest amount has no positive counterpart.
+        let sign = if negative { "-" } else { "" };
+        let micros = format!("{sign}{units}{decimals:0<6}").parse();
+        micros.map(Self).map_err(|_| ParseMicrosError::TooLarge(text.to_owned()))
     }
 }

@@ -54,7 +54,9 @@ impl Timing {
             return earliest;
         }
         let at = self.at.unwrap_or(NaiveTime::MIN);
-        first_day
+        // A gap over midnight moves a time of the day before into this one.
+        let day_before = first_day.pred_opt().unwrap_or(first_day);
+        day_before
             .iter_days()
             .take(DAYS_TO_LOOK_AT)
             .filter(|day| self.days.contains(day.weekday()))
@@ -102,9 +104,9 @@ impl Timing {
     }
 }
 
-/// A week has every weekday, and a zone has skipped a whole day at most once in it; two weeks are
-/// enough for any set of days.
-const DAYS_TO_LOOK_AT: usize = 15;
+/// A week has every weekday, and no zone has skipped the same one twice in a row: the day before and
+/// two weeks are enough for any set of days.
+const DAYS_TO_LOOK_AT: usize = 16;
 
 fn round_up(instant: DateTime<Utc>) -> DateTime<Utc> {
     let down = instant.with_nanosecond(0).expect("every instant's second has a beginning");
