@@ -36,15 +36,21 @@ pub struct DatabaseUrl(String);
 
 /// A text that is no `postgres://` URL. Does not repeat it, since it may hold a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a URL of the form `postgres://user@host:port/name`")]
+#[error(
+    "not a URL of the form `postgres://user@host:port/name`, in which special characters are written \
+     like `%40`"
+)]
 pub struct NotAPostgresUrl;
 
 impl DatabaseUrl {
     /// Takes a URL with the scheme `postgres` or `postgresql`. What follows is for the driver to
-    /// understand.
+    /// understand, except that `@` stands only between user and host: else it would not be certain
+    /// where a password ends, and a part of it could be shown.
     pub fn parse(url: &str) -> Result<Self, NotAPostgresUrl> {
         let rest = strip_scheme(url).ok_or(NotAPostgresUrl)?;
-        if rest.is_empty() || rest.contains(char::is_whitespace) {
+        let authority = rest.find(['/', '?', '#']).map_or(rest, |end| &rest[..end]);
+        let stray = rest.matches('@').count() > usize::from(authority.contains('@'));
+        if rest.is_empty() || stray || rest.contains(char::is_whitespace) {
             return Err(NotAPostgresUrl);
         }
         Ok(Self(url.to_owned()))
@@ -86,8 +92,7 @@ fn strip_scheme(url: &str) -> Option<&str> {
 
 fn redact_user_info(base: &str) -> String {
     let Some((scheme, rest)) = base.split_once("://") else { return base.to_owned() };
-    // A password may hold any character that its writer forgot to escape, so the last `@` counts.
-    let Some((user_info, host)) = rest.rsplit_once('@') else { return base.to_owned() };
+    let Some((user_info, host)) = rest.split_once('@') else { return base.to_owned() };
     match user_info.split_once(':') {
         Some((user, _)) => format!("{scheme}://{user}:***@{host}"),
         None => base.to_owned(),

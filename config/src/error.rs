@@ -108,6 +108,10 @@ fn list(problems: &[Problem]) -> String {
     if let [problem] = problems {
         return problem.to_string();
     }
-    let lines: String = problems.iter().map(|problem| format!("\n  - {problem}")).collect();
-    format!("{} settings are wrong:{lines}", problems.len())
+    let mut text = format!("{} settings are wrong:", problems.len());
+    for problem in problems {
+        text.push_str("\n  - ");
+        text.push_str(&problem.to_string());
+    }
+    text
 }

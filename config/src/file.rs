@@ -17,7 +17,9 @@ pub(crate) fn read(text: &str, path: Option<&Path>) -> Result<Layer, Vec<Problem
         Ok(table) => reader.table("", table.get_ref()),
         Err(error) => {
             let place = reader.place(error.span().unwrap_or_default());
-            let text = error.message().trim().replace('\n', ", ");
+            let message = error.message().trim();
+            // The parser says what it expected, which mostly is nothing.
+            let text = message.strip_suffix(", expected nothing").unwrap_or(message).to_owned();
             reader.problems.push(Problem::Syntax { place, text });
         }
     }

@@ -111,7 +111,7 @@ impl Layers {
         let url = match url {
             Err(error) => Err(format!("cannot be followed: {}", chain(&error))),
             Ok(secret) => DatabaseUrl::parse(secret.expose())
-                .map_err(|error| format!("refers to {reference}, which holds {error}")),
+                .map_err(|error| format!("refers to {reference}, which is {error}")),
         };
         match url {
             Ok(url) => {
@@ -124,7 +124,7 @@ impl Layers {
 
     fn check_together(&mut self) {
         let pairs = [
-            ("worker.dead_after_seconds", "worker.heartbeat_seconds", 2, "twice"),
+            ("worker.dead_after_seconds", "worker.heartbeat_seconds", 2, "at least twice"),
             ("worker.retry.ceiling_seconds", "worker.retry.first_seconds", 1, "at least"),
         ];
         for (key, other, factor, words) in pairs {

@@ -111,10 +111,17 @@ pub(crate) fn nearest(key: &str) -> Option<&'static str> {
     };
     RULES
         .iter()
-        .map(|rule| (likeness(rule.key), rule.key))
+        .flat_map(|rule| std::iter::once(rule.key).chain(sections(rule.key)))
+        .map(|known| (likeness(known), known))
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .filter(|(likeness, _)| *likeness >= 0.7)
         .map(|(_, key)| key)
+}
+
+/// The sections that a setting stands in: of `worker.retry.max_attempts`, the first two parts and the
+/// first.
+fn sections(key: &'static str) -> impl Iterator<Item = &'static str> {
+    key.rmatch_indices('.').map(|(end, _)| &key[..end])
 }
 
 #[cfg(test)]
