@@ -1,0 +1,14 @@
+-- 10. Deliveries $3 < id <= $4 against how often the carrier's log says that it accepted each of them
+-- ($1: delivery ids, $2: how often). Sent: once; failed, cancelled, expired: never; else at most once.
+SELECT 'delivery ' || coalesce(d.delivery_id, log.delivery_id) AS "subject!",
+       format('is %s, and the carrier accepted it %s times', coalesce(d.state, 'not known here'),
+              coalesce(log.accepted, 0)) AS "problem!"
+FROM (SELECT delivery_id, state FROM deliveries WHERE delivery_id > $3 AND delivery_id <= $4) d
+FULL JOIN unnest($1::BIGINT[], $2::BIGINT[]) AS log (delivery_id, accepted)
+       ON log.delivery_id = d.delivery_id
+WHERE CASE
+    WHEN d.state = 'sent' THEN coalesce(log.accepted, 0) <> 1
+    WHEN d.state IN ('queued', 'sending', 'unknown') THEN coalesce(log.accepted, 0) > 1
+    ELSE coalesce(log.accepted, 0) <> 0
+    END
+ORDER BY coalesce(d.delivery_id, log.delivery_id)
