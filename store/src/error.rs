@@ -20,13 +20,17 @@ pub enum StoreError {
         /// The column.
         column: &'static str,
     },
+    /// Rows changed between being read and being written; the transaction was undone.
+    #[error("keep up with concurrent changes")]
+    Raced,
 }
 
 impl StoreError {
-    /// Postgres undid the transaction to break a deadlock or a serialization conflict: running it
-    /// again from its start is right and will likely succeed.
+    /// The transaction was undone because of a deadlock, a serialization conflict or a race: running
+    /// it again from its start is right and will likely succeed.
     pub fn is_conflict(&self) -> bool {
-        matches!(self.sql_state().as_deref(), Some("40P01" | "40001"))
+        matches!(self, Self::Raced)
+            || matches!(self.sql_state().as_deref(), Some("40P01" | "40001"))
     }
 
     /// The connection was lost or never made, so that nobody knows whether a COMMIT under way took
@@ -41,9 +45,9 @@ impl StoreError {
             | sqlx::Error::WorkerCrashed
             | sqlx::Error::Protocol(_) => true,
             // Class 57: the server is shutting down, crashed or starting. 08: connection lost.
-            sqlx::Error::Database(error) => error
-                .code()
-                .is_some_and(|code| code.starts_with("57P") || code.starts_with("08")),
+            sqlx::Error::Database(error) => {
+                error.code().is_some_and(|code| code.starts_with("57P") || code.starts_with("08"))
+            }
             _ => false,
         }
     }

@@ -9,11 +9,36 @@
 //! there, lock in the order workflow, contact, enrollment, delivery, ticket, balance (each kind
 //! sorted by id), lock in one statement and read in the next.
 
+mod advisory;
+mod connection;
 mod error;
+mod retries;
+mod row;
+mod schema;
+
+pub mod account;
+pub mod audit;
+pub mod contact;
+pub mod delivery;
+pub mod embedded;
+pub mod installation;
+pub mod ledger;
+pub mod listing;
+pub mod plan;
+pub mod position;
+pub mod queue;
+pub mod route;
+pub mod selection;
+pub mod step;
+pub mod trail;
+pub mod worker_registry;
+pub mod workflow;
 
 pub mod ops;
 
+pub use connection::{ConnectError, ConnectOptions, connect};
 pub use error::StoreError;
+pub use schema::{MigrateError, SchemaStatus, migrate, schema_status};
 
 /// A pool of database connections. Other crates hand it on and never query it themselves.
 pub type Pool = sqlx::PgPool;

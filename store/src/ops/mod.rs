@@ -1,1 +1,44 @@
 //! Use cases: one file, one transaction each. Each takes the pool, begins and commits.
+
+mod adjust;
+mod books;
+mod create_account;
+mod create_route;
+mod create_workflow;
+mod delete_workflow;
+mod edit_workflow;
+mod enroll;
+mod finish_attempts;
+mod give_up;
+mod import_contacts;
+mod move_workflow;
+mod opt_out;
+mod pause_workflow;
+mod purge;
+mod remove_contact;
+mod settle;
+mod situation;
+mod start_attempts;
+mod top_up;
+mod update_route;
+
+pub use adjust::{AdjustError, Adjustment, adjust};
+pub use create_account::{CreateAccountError, NewAccount, create_account};
+pub use create_route::{CreateRouteError, InvalidRoute, create_route};
+pub use create_workflow::{CreateWorkflowError, CreatedWorkflow, RouteNotFound, create_workflow};
+pub use delete_workflow::delete_workflow;
+pub use edit_workflow::{ActiveWorkflow, Edit, EditWorkflowError, Edited, edit_workflow};
+pub use enroll::{EnrollChunk, EnrollError, Enrolled, PricedContact, SkipReason, enroll};
+pub use finish_attempts::{FinishRequest, Finished, finish_attempts};
+pub use give_up::{GiveUp, GiveUpRequest, give_up};
+pub use import_contacts::{ImportContactsError, Imported, import_contacts};
+pub use move_workflow::{MoveWorkflowError, Moved, move_workflow};
+pub use opt_out::opt_out;
+pub use pause_workflow::{
+    CloseWorkflowError, Closing, Fenced, Paused, fence_workflow, pause_workflow,
+};
+pub use purge::{PURGE_CHUNK, PurgeProgress, purge, purge_chunk};
+pub use remove_contact::{Removal, RemoveContactError, Removed, remove_contact};
+pub use start_attempts::{StaleReason, Start, StartRequest, start_attempts};
+pub use top_up::{Booked, TopUp, TopUpError, top_up};
+pub use update_route::{UpdateRouteError, update_route};

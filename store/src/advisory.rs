@@ -1,0 +1,73 @@
+//! Advisory locks: what they stand for, and their keys.
+//!
+//! The gate of a workflow is a fair queue in front of its row. Marks, enrolments and settlements enter
+//! it shared, whoever closes or edits the workflow takes it alone. The row's own lock is what makes
+//! them exclude each other; without the gate, though, newcomers could share the row's lock for as
+//! long as one of them holds it, and a pause under full load would wait for ever.
+
+use dripline_domain::ids::{AccountId, WorkerId, WorkflowId};
+use sqlx::PgConnection;
+
+use crate::StoreError;
+
+/// Serialises everything that changes the schema.
+pub(crate) const MIGRATION: i64 = key(Class::Migration, 0);
+
+#[derive(Clone, Copy)]
+enum Class {
+    Migration = 1,
+    Worker = 2,
+    Workflow = 3,
+    Account = 4,
+}
+
+/// `DRI` in the highest bytes, then the class, then the id. Ids beyond 32 bits share keys, which costs
+/// a wait and never correctness.
+const fn key(class: Class, id: i64) -> i64 {
+    0x4452_4900_0000_0000 | ((class as i64) << 32) | (id & 0xFFFF_FFFF)
+}
+
+/// The key that a worker's own session holds while its process lives.
+pub(crate) const fn worker(id: WorkerId) -> i64 {
+    key(Class::Worker, id.0)
+}
+
+/// Enters the gates of these workflows, shared, until the transaction ends. Before their rows are
+/// locked `FOR SHARE`.
+pub(crate) async fn enter_gates(
+    conn: &mut PgConnection,
+    workflows: &[WorkflowId],
+) -> Result<(), StoreError> {
+    let mut keys: Vec<i64> = workflows.iter().map(|id| key(Class::Workflow, id.0)).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    sqlx::query!(
+        "SELECT pg_advisory_xact_lock_shared(key) FROM unnest($1::BIGINT[]) AS key",
+        &keys
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Takes the workflow's gate alone, until the transaction ends. Before its row is locked `FOR UPDATE`.
+pub(crate) async fn close_gate(
+    conn: &mut PgConnection,
+    workflow: WorkflowId,
+) -> Result<(), StoreError> {
+    take(conn, key(Class::Workflow, workflow.0)).await
+}
+
+/// Serialises what changes the order of an account's workflows, until the transaction ends. After the
+/// workflow's own locks.
+pub(crate) async fn lock_order(
+    conn: &mut PgConnection,
+    account: AccountId,
+) -> Result<(), StoreError> {
+    take(conn, key(Class::Account, account.0)).await
+}
+
+async fn take(conn: &mut PgConnection, key: i64) -> Result<(), StoreError> {
+    sqlx::query!("SELECT pg_advisory_xact_lock($1)::TEXT", key).fetch_one(conn).await?;
+    Ok(())
+}

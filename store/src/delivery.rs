@@ -1,0 +1,154 @@
+//! Deliveries: reading what is to be sent.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use dripline_domain::contact::Fields;
+use dripline_domain::ids::{
+    AccountId, ContactId, DeliveryId, EnrollmentId, RouteId, StepId, WorkflowId,
+};
+use dripline_domain::money::Micros;
+use dripline_domain::phone::Phone;
+use sqlx::types::Json;
+
+use crate::{Pool, StoreError};
+
+/// A queued delivery with everything that rendering and sending it needs. Templates and renderers are
+/// shared between the deliveries of one step.
+#[derive(Clone, Debug)]
+pub struct DueDelivery {
+    /// Its id.
+    pub delivery_id: DeliveryId,
+    /// Who pays.
+    pub account_id: AccountId,
+    /// Of which workflow.
+    pub workflow_id: WorkflowId,
+    /// Of which enrollment.
+    pub enrollment_id: EnrollmentId,
+    /// To whom.
+    pub contact_id: ContactId,
+    /// Which step.
+    pub step_id: StepId,
+    /// The step's place, from 1.
+    pub position: u32,
+    /// Hand-overs so far; the next attempt has the number after it.
+    pub attempt: u32,
+    /// When it is due.
+    pub due_at: DateTime<Utc>,
+    /// Until when it may be sent.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// The segments held for it.
+    pub held_segments: u32,
+    /// The money held for it.
+    pub held_micros: Micros,
+    /// The step's text, in its renderer's language.
+    pub template: Arc<str>,
+    /// The renderer plugin's name.
+    pub renderer: Arc<str>,
+    /// Over which route.
+    pub route_id: RouteId,
+    /// The route's revision; a worker with an older copy reads the route again.
+    pub route_revision: i64,
+    /// The contact's number.
+    pub phone: Phone,
+    /// What the template can say about the contact.
+    pub fields: Fields,
+    /// The contact's time zone, an IANA name.
+    pub time_zone: String,
+}
+
+struct Step {
+    step_id: StepId,
+    template: Arc<str>,
+    renderer: Arc<str>,
+    route_id: RouteId,
+    route_revision: i64,
+}
+
+/// Reads the queued ones among these deliveries, in no particular order. A delivery that is missing
+/// is no longer queued, or its workflow is gone: its ticket is stale.
+///
+/// Nothing is locked: whether a delivery may be sent is decided by its mark
+/// ([`crate::ops::start_attempts`]), which also refuses what was read before a pause and an edit.
+pub async fn load_due(
+    pool: &Pool,
+    delivery_ids: &[DeliveryId],
+) -> Result<Vec<DueDelivery>, StoreError> {
+    let ids: Vec<i64> = delivery_ids.iter().map(|id| id.0).collect();
+    let rows = sqlx::query!(
+        r#"SELECT d.delivery_id, d.account_id, d.workflow_id, d.enrollment_id, d.contact_id,
+                  d.position, d.attempt, d.due_at, d.expires_at, d.held_segments, d.held_micros,
+                  c.phone, c.fields AS "fields: Json<BTreeMap<String, String>>", c.time_zone
+           FROM deliveries d JOIN contacts c USING (contact_id)
+           WHERE d.delivery_id = ANY ($1) AND d.state = 'queued'"#,
+        &ids,
+    )
+    .fetch_all(pool)
+    .await?;
+    let mut workflows: Vec<i64> = rows.iter().map(|row| row.workflow_id).collect();
+    workflows.sort_unstable();
+    workflows.dedup();
+    let steps = load_steps(pool, &workflows).await?;
+    let mut due = Vec::with_capacity(rows.len());
+    for row in rows {
+        let Some(step) = steps.get(&(row.workflow_id, row.position)) else { continue };
+        let unreadable = |column| StoreError::Unreadable {
+            table: "deliveries",
+            key: row.delivery_id.to_string(),
+            column,
+        };
+        due.push(DueDelivery {
+            delivery_id: DeliveryId(row.delivery_id),
+            account_id: AccountId(row.account_id),
+            workflow_id: WorkflowId(row.workflow_id),
+            enrollment_id: EnrollmentId(row.enrollment_id),
+            contact_id: ContactId(row.contact_id),
+            step_id: step.step_id,
+            position: u32::try_from(row.position).map_err(|_| unreadable("position"))?,
+            attempt: u32::try_from(row.attempt).map_err(|_| unreadable("attempt"))?,
+            due_at: row.due_at,
+            expires_at: row.expires_at,
+            held_segments: u32::try_from(row.held_segments)
+                .map_err(|_| unreadable("held_segments"))?,
+            held_micros: Micros(row.held_micros),
+            template: Arc::clone(&step.template),
+            renderer: Arc::clone(&step.renderer),
+            route_id: step.route_id,
+            route_revision: step.route_revision,
+            phone: Phone::from_e164(&row.phone).map_err(|_| StoreError::Unreadable {
+                table: "contacts",
+                key: row.contact_id.to_string(),
+                column: "phone",
+            })?,
+            fields: row.fields.0,
+            time_zone: row.time_zone,
+        });
+    }
+    Ok(due)
+}
+
+async fn load_steps(
+    pool: &Pool,
+    workflows: &[i64],
+) -> Result<HashMap<(i64, i32), Step>, StoreError> {
+    let rows = sqlx::query!(
+        "SELECT s.workflow_id, s.position, s.step_id, s.template, s.renderer, s.route_id, r.revision
+         FROM steps s JOIN routes r USING (route_id)
+         WHERE s.workflow_id = ANY ($1)",
+        workflows,
+    )
+    .fetch_all(pool)
+    .await?;
+    let steps = rows.into_iter().map(|row| {
+        let step = Step {
+            step_id: StepId(row.step_id),
+            template: row.template.into(),
+            renderer: row.renderer.into(),
+            route_id: RouteId(row.route_id),
+            route_revision: row.revision,
+        };
+        ((row.workflow_id, row.position), step)
+    });
+    Ok(steps.collect())
+}

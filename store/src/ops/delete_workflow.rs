@@ -1,0 +1,49 @@
+//! Deletes a workflow: everything that a pause does, and its content is gone for good.
+
+use dripline_domain::clock::Clock;
+
+use super::pause_workflow::{self, CloseWorkflowError, Closing, Fenced, Paused};
+use crate::retries::Retries;
+use crate::{Pool, advisory, position, step};
+
+/// Deletes the workflow and waits for the purge of whoever was in it. It disappears from every list,
+/// and its texts and timing are gone, in the same transaction that fences it; the ledger and the record
+/// of what was sent remain.
+pub async fn delete_workflow(
+    pool: &Pool,
+    clock: &dyn Clock,
+    closing: &Closing,
+) -> Result<Paused, CloseWorkflowError> {
+    let mut retries = Retries::default();
+    let fenced = loop {
+        match run(pool, clock, closing).await {
+            Err(CloseWorkflowError::Store(error)) if retries.again(&error).await => {}
+            done => break done?,
+        }
+    };
+    Ok(pause_workflow::purge_fenced(pool, clock, fenced).await?)
+}
+
+async fn run(
+    pool: &Pool,
+    clock: &dyn Clock,
+    closing: &Closing,
+) -> Result<Fenced, CloseWorkflowError> {
+    let now = clock.now();
+    let workflow_id = closing.workflow_id;
+    let mut tx = pool.begin().await?;
+    let closed = pause_workflow::close(&mut tx, closing, now).await?;
+    sqlx::query!(
+        "UPDATE workflows SET deleted_at = $2 WHERE workflow_id = $1",
+        workflow_id.0,
+        now,
+    )
+    .execute(&mut *tx)
+    .await?;
+    step::remove_all(&mut tx, workflow_id).await?;
+    advisory::lock_order(&mut tx, closed.account_id).await?;
+    position::remove(&mut tx, closed.account_id, workflow_id).await?;
+    let fenced = pause_workflow::record(&mut tx, closing, &closed, "delete", now).await?;
+    tx.commit().await?;
+    Ok(fenced)
+}

@@ -1,0 +1,240 @@
+//! Settles hand-overs: takes or gives back their money, and sends their enrollments on or ends them.
+
+use std::collections::{BTreeSet, HashMap};
+
+use chrono::{DateTime, Utc};
+use dripline_domain::clock::Clock;
+use dripline_domain::delivery::{AttemptOutcome, DeliveryState};
+use dripline_domain::enrollment::ExitCause;
+use dripline_domain::ids::{ContactId, DeliveryId, WorkerId};
+use dripline_domain::ledger::Settlement;
+use dripline_domain::retry::RetryPolicy;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::books::Books;
+use super::settle::{Changes, DeliveryTo};
+use super::situation::{self, Situation, Timings};
+use crate::retries::Retries;
+use crate::{Pool, StoreError};
+
+/// What became of one hand-over.
+#[derive(Clone, Debug)]
+pub struct FinishRequest {
+    /// Of which delivery.
+    pub delivery_id: DeliveryId,
+    /// Which hand-over.
+    pub attempt: u32,
+    /// What happened.
+    pub outcome: AttemptOutcome,
+}
+
+/// What a settled or given-up delivery became.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finished {
+    /// Captured; its enrollment has gone on or is finished.
+    Sent,
+    /// Back in the queue.
+    Requeued {
+        /// When it is due again.
+        due_at: DateTime<Utc>,
+    },
+    /// Released, and its enrollment has ended.
+    Failed,
+    /// Released since its time had passed, and its enrollment has ended.
+    Expired,
+    /// Its money stays held until somebody knows.
+    Unknown,
+    /// Released, since its workflow was closed, its enrollment ended or its contact opted out.
+    Cancelled,
+    /// It was settled before, or by somebody else; nothing changed now.
+    AlreadyDone,
+}
+
+/// Settles a batch of hand-overs in one transaction, with one entry per account and kind. Gives the
+/// answers in the order of the requests.
+///
+/// Every hand-over is settled once: running the batch again with the same `batch_id`, after its COMMIT
+/// got no answer, changes nothing and answers [`Finished::AlreadyDone`] for what it had settled. An
+/// unknown outcome can be settled later by another call with evidence.
+///
+/// A carrier that says the contact has opted out ([`dripline_domain::delivery::Reason::is_stop`]) ends
+/// all of the contact's enrollments, in transactions of their own after this one.
+pub async fn finish_attempts(
+    pool: &Pool,
+    clock: &dyn Clock,
+    policy: &RetryPolicy,
+    worker: WorkerId,
+    batch_id: Uuid,
+    requests: &[FinishRequest],
+) -> Result<Vec<Finished>, StoreError> {
+    if requests.is_empty() {
+        return Ok(Vec::new());
+    }
+    let actor = worker_actor(worker);
+    let mut retries = Retries::default();
+    let (finished, stopped) = loop {
+        match run(pool, clock, policy, &actor, batch_id, requests).await {
+            Ok(done) => break done,
+            Err(error) if retries.again(&error).await => {}
+            Err(error) => return Err(error),
+        }
+    };
+    for contact_id in stopped {
+        super::opt_out::leave_all(pool, clock, contact_id, &actor).await?;
+    }
+    Ok(finished)
+}
+
+/// How a worker signs what it does.
+pub(super) fn worker_actor(worker: WorkerId) -> String {
+    format!("worker {worker}")
+}
+
+async fn run(
+    pool: &Pool,
+    clock: &dyn Clock,
+    policy: &RetryPolicy,
+    actor: &str,
+    batch_id: Uuid,
+    requests: &[FinishRequest],
+) -> Result<(Vec<Finished>, BTreeSet<ContactId>), StoreError> {
+    let ids: Vec<i64> = requests.iter().map(|request| request.delivery_id.0).collect();
+    let mut tx = pool.begin().await?;
+    let workflows = situation::lock_workflows(&mut tx, &ids).await?;
+    let stopped = mark_stopped(&mut tx, requests).await?;
+    let mut situations = situation::read(&mut tx, &ids).await?;
+    let goes_on = requests.iter().any(|request| {
+        matches!(request.outcome, AttemptOutcome::Accepted { .. })
+            && situations.get(&request.delivery_id).is_some_and(|s| s.live() && s.next.is_some())
+    });
+    let timings = match goes_on {
+        true => situation::read_timings(&mut tx, &workflows).await?,
+        false => HashMap::new(),
+    };
+    let now = clock.now();
+    let mut changes = Changes::default();
+    let mut finished = Vec::with_capacity(requests.len());
+    for request in requests {
+        // Taken out, so that a request that comes twice in one batch is settled once.
+        let situation = situations.remove(&request.delivery_id);
+        finished.push(match situation {
+            Some(situation) => decide(&situation, request, policy, &timings, now, &mut changes)?,
+            None => Finished::AlreadyDone,
+        });
+    }
+    let mut books = Books::new(batch_id, actor, now);
+    changes.write(&mut tx, &mut books, actor, now).await?;
+    tx.commit().await?;
+    Ok((finished, stopped))
+}
+
+/// Notes on the contacts of stopped messages that they want to hear nothing more. Gives the contacts.
+async fn mark_stopped(
+    conn: &mut PgConnection,
+    requests: &[FinishRequest],
+) -> Result<BTreeSet<ContactId>, StoreError> {
+    let stopped: Vec<i64> = requests
+        .iter()
+        .filter(|request| is_stop(&request.outcome))
+        .map(|request| request.delivery_id.0)
+        .collect();
+    if stopped.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let contacts = sqlx::query_scalar!(
+        "SELECT contact_id FROM contacts
+         WHERE contact_id IN (SELECT contact_id FROM deliveries WHERE delivery_id = ANY ($1))
+         ORDER BY contact_id FOR NO KEY UPDATE",
+        &stopped,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "UPDATE contacts SET opted_out_at = clock_timestamp(), updated_at = clock_timestamp()
+         WHERE contact_id = ANY ($1) AND opted_out_at IS NULL",
+        &contacts,
+    )
+    .execute(conn)
+    .await?;
+    Ok(contacts.into_iter().map(ContactId).collect())
+}
+
+fn is_stop(outcome: &AttemptOutcome) -> bool {
+    matches!(outcome, AttemptOutcome::Refused(reason) if reason.is_stop())
+}
+
+/// Decides one request. What it changes is added to `changes`.
+fn decide(
+    situation: &Situation,
+    request: &FinishRequest,
+    policy: &RetryPolicy,
+    timings: &Timings,
+    now: DateTime<Utc>,
+    changes: &mut Changes,
+) -> Result<Finished, StoreError> {
+    let same_attempt = u32::try_from(situation.attempt) == Ok(request.attempt);
+    if !same_attempt || !situation.state.is_on_the_wire() {
+        return Ok(Finished::AlreadyDone);
+    }
+    let (to, finished) = match &request.outcome {
+        AttemptOutcome::Accepted { carrier_reference } => {
+            let sent_segments = situation.attempt_segments.ok_or_else(|| no_attempt(situation))?;
+            if situation.live() {
+                changes.enrollments.push(situation.go_on(timings, now)?);
+            }
+            let to = DeliveryTo::Settled {
+                state: DeliveryState::Sent,
+                settlement: Settlement::sent(situation.held, sent_segments),
+                carrier_reference: carrier_reference.clone(),
+            };
+            (to, Finished::Sent)
+        }
+        AttemptOutcome::Refused(reason) => {
+            if situation.live() {
+                let cause = match reason.is_stop() {
+                    true => ExitCause::OptedOut,
+                    false => ExitCause::Failed,
+                };
+                changes.enrollments.push(situation.exit(cause));
+            }
+            (situation.unsent(DeliveryState::Failed), Finished::Failed)
+        }
+        AttemptOutcome::NotSent { retry_after, .. } => {
+            let attempt = situation.attempt;
+            let to = situation.try_again(changes, policy, attempt, *retry_after, now);
+            let finished = finished(&to);
+            (to, finished)
+        }
+        AttemptOutcome::Unknown(_) if situation.state == DeliveryState::Unknown => {
+            return Ok(Finished::Unknown);
+        }
+        AttemptOutcome::Unknown(_) => (DeliveryTo::Unknown, Finished::Unknown),
+    };
+    let mut change = situation.change(to, request.outcome.reason().cloned());
+    change.outcome = Some(request.outcome.as_str());
+    changes.deliveries.push(change);
+    Ok(finished)
+}
+
+/// How a change of a delivery that was not sent is reported.
+pub(super) fn finished(to: &DeliveryTo) -> Finished {
+    match to {
+        DeliveryTo::Queued { due_at } => Finished::Requeued { due_at: *due_at },
+        DeliveryTo::Unknown => Finished::Unknown,
+        DeliveryTo::Settled { state, .. } => match state {
+            DeliveryState::Sent => Finished::Sent,
+            DeliveryState::Expired => Finished::Expired,
+            DeliveryState::Cancelled => Finished::Cancelled,
+            _ => Finished::Failed,
+        },
+    }
+}
+
+fn no_attempt(situation: &Situation) -> StoreError {
+    StoreError::Unreadable {
+        table: "attempts",
+        key: format!("{}/{}", situation.delivery_id, situation.attempt),
+        column: "segments",
+    }
+}

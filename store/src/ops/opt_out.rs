@@ -1,0 +1,62 @@
+//! A contact that wants to hear nothing more leaves every workflow.
+
+use dripline_domain::clock::Clock;
+use dripline_domain::enrollment::ExitCause;
+use dripline_domain::ids::{ContactId, EnrollmentId};
+
+use super::remove_contact::{self, Removal, RemoveContactError};
+use crate::{Pool, StoreError};
+
+/// Notes that the contact opted out and ends all of its enrollments, refunding what was not sent.
+/// Gives how many it ended. `None`: there is no such contact.
+///
+/// After this has returned, no message can start to leave for the contact. Contact and enrollments are
+/// written in transactions of their own: a mark refuses a contact that opted out in any case.
+pub async fn opt_out(
+    pool: &Pool,
+    clock: &dyn Clock,
+    contact_id: ContactId,
+    actor: &str,
+) -> Result<Option<u64>, StoreError> {
+    // By the database's clock and under the row's lock, to be compared with the marks.
+    let found = sqlx::query!(
+        "UPDATE contacts
+         SET opted_out_at = coalesce(opted_out_at, clock_timestamp()), updated_at = clock_timestamp()
+         WHERE contact_id = $1",
+        contact_id.0,
+    )
+    .execute(pool)
+    .await?;
+    if found.rows_affected() == 0 {
+        return Ok(None);
+    }
+    leave_all(pool, clock, contact_id, actor).await.map(Some)
+}
+
+/// Ends all enrollments of a contact that has opted out.
+pub(super) async fn leave_all(
+    pool: &Pool,
+    clock: &dyn Clock,
+    contact_id: ContactId,
+    actor: &str,
+) -> Result<u64, StoreError> {
+    let enrollments = sqlx::query_scalar!(
+        "SELECT enrollment_id FROM enrollments WHERE contact_id = $1 AND exit_cause IS NULL
+         ORDER BY enrollment_id",
+        contact_id.0,
+    )
+    .fetch_all(pool)
+    .await?;
+    let mut ended = 0;
+    for id in enrollments {
+        let removal =
+            Removal { enrollment_id: EnrollmentId(id), actor: actor.to_owned(), reason: None };
+        match remove_contact::end(pool, clock, &removal, ExitCause::OptedOut).await {
+            Ok(_) => ended += 1,
+            // Somebody else has just ended it.
+            Err(RemoveContactError::Ended { .. } | RemoveContactError::NotFound(_)) => {}
+            Err(RemoveContactError::Store(error)) => return Err(error),
+        }
+    }
+    Ok(ended)
+}

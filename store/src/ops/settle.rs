@@ -1,0 +1,404 @@
+//! Writing down what a batch decided about deliveries and enrollments, with its money.
+//!
+//! The decisions were made on rows that were read without their locks. Every write therefore compares
+//! what it overwrites with what was read, and the whole batch is undone and decided again if a row
+//! has changed in between. Those meetings are rare; locking every row first would cost each message.
+
+use chrono::{DateTime, Utc};
+use dripline_domain::delivery::{DeliveryState, Reason};
+use dripline_domain::enrollment::ExitCause;
+use dripline_domain::ids::{
+    AccountId, ContactId, DeliveryId, EnrollmentId, OperationId, WorkflowId,
+};
+use dripline_domain::ledger::{EntryKind, Hold, Settlement};
+use sqlx::PgConnection;
+
+use super::books::{Books, segments};
+use crate::StoreError;
+use crate::queue::{self, Ticket};
+
+/// Whose rows they are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Owner {
+    pub(super) account_id: AccountId,
+    pub(super) workflow_id: WorkflowId,
+    pub(super) contact_id: ContactId,
+    pub(super) enrollment_id: EnrollmentId,
+}
+
+/// What happens to one delivery.
+#[derive(Debug)]
+pub(super) struct DeliveryChange {
+    pub(super) owner: Owner,
+    pub(super) delivery_id: DeliveryId,
+    /// Whether it was read as queued; else as sending or unknown.
+    pub(super) was_queued: bool,
+    /// Its attempt as it was read.
+    pub(super) attempt: i32,
+    pub(super) attempt_after: i32,
+    pub(super) to: DeliveryTo,
+    /// Overrides the reason that `to` carries none of.
+    pub(super) reason: Option<Reason>,
+    /// Ends the attempt as well, with this outcome.
+    pub(super) outcome: Option<&'static str>,
+}
+
+/// Where a delivery goes.
+#[derive(Debug)]
+pub(super) enum DeliveryTo {
+    /// To one of the terminal states.
+    Settled { state: DeliveryState, settlement: Settlement, carrier_reference: Option<String> },
+    /// Back into the queue.
+    Queued { due_at: DateTime<Utc> },
+    /// Nobody knows.
+    Unknown,
+}
+
+/// What happens to one live enrollment.
+#[derive(Debug)]
+pub(super) struct EnrollmentChange {
+    pub(super) owner: Owner,
+    /// Its position as it was read.
+    pub(super) position: i32,
+    /// What it held for its later steps.
+    pub(super) remaining: Hold,
+    pub(super) to: EnrollmentTo,
+}
+
+/// Where an enrollment goes.
+#[derive(Debug)]
+pub(super) enum EnrollmentTo {
+    /// To its next step, which becomes a delivery.
+    NextStep { held: Hold, due_at: DateTime<Utc>, expires_at: Option<DateTime<Utc>> },
+    /// Out; what remains is released.
+    Exit(ExitCause),
+}
+
+/// All that one batch changes.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    pub(super) deliveries: Vec<DeliveryChange>,
+    pub(super) enrollments: Vec<EnrollmentChange>,
+    /// Tickets of deliveries that will not be sent, to be deleted unless somebody has claimed them.
+    pub(super) withdrawn: Vec<String>,
+    /// Set on the enrollments that end.
+    pub(super) operation_id: Option<OperationId>,
+}
+
+impl Changes {
+    /// Writes everything: entries, enrollments, deliveries, tickets, balances. The caller has locked
+    /// the workflows and commits.
+    pub(super) async fn write(
+        mut self,
+        conn: &mut PgConnection,
+        books: &mut Books<'_>,
+        actor: &str,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        self.deliveries.sort_unstable_by_key(|change| change.delivery_id);
+        self.enrollments.sort_unstable_by_key(|change| change.owner.enrollment_id);
+        self.book(books);
+        books.write_entries(conn).await?;
+        self.write_enrollments(conn, books, actor, now).await?;
+        let mut tickets = self.write_deliveries(conn, books, now).await?;
+        tickets.extend(self.write_next_steps(conn, now).await?);
+        queue::push(conn, &tickets).await?;
+        queue::withdraw(conn, &self.withdrawn).await?;
+        books.change_balances(conn).await
+    }
+
+    fn book(&self, books: &mut Books<'_>) {
+        for change in &self.deliveries {
+            let DeliveryTo::Settled { state, settlement, .. } = &change.to else { continue };
+            let Owner { account_id, workflow_id, .. } = change.owner;
+            if *state == DeliveryState::Sent {
+                books.add(EntryKind::Capture, account_id, workflow_id, settlement.captured);
+            }
+            if releases(*state, settlement) {
+                books.add(EntryKind::Release, account_id, workflow_id, settlement.released);
+            }
+        }
+        for change in &self.enrollments {
+            if matches!(change.to, EnrollmentTo::Exit(_)) && change.remaining != Hold::NONE {
+                let Owner { account_id, workflow_id, .. } = change.owner;
+                books.add(EntryKind::Release, account_id, workflow_id, change.remaining);
+            }
+        }
+    }
+
+    async fn write_enrollments(
+        &self,
+        conn: &mut PgConnection,
+        books: &Books<'_>,
+        actor: &str,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        if self.enrollments.is_empty() {
+            return Ok(());
+        }
+        let mut columns = EnrollmentColumns::default();
+        for change in &self.enrollments {
+            columns.push(change, books);
+        }
+        let done = sqlx::query_file!(
+            "queries/enrollment/change.sql",
+            &columns.ids,
+            &columns.positions,
+            &columns.positions_after,
+            &columns.remaining_segments,
+            &columns.remaining_micros,
+            &columns.exit_causes as &[Option<&str>],
+            &columns.released_segments,
+            &columns.released_micros,
+            &columns.release_entries as &[Option<i64>],
+            self.operation_id.map(|id| id.0),
+            actor,
+            now,
+        )
+        .execute(conn)
+        .await?;
+        expect_all(done.rows_affected(), self.enrollments.len())
+    }
+
+    /// Gives the tickets of the deliveries that are queued again.
+    async fn write_deliveries(
+        &self,
+        conn: &mut PgConnection,
+        books: &Books<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Ticket>, StoreError> {
+        if self.deliveries.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut columns = DeliveryColumns::default();
+        let mut tickets = Vec::new();
+        for change in &self.deliveries {
+            columns.push(change, books, &mut tickets);
+        }
+        let changed = sqlx::query_file_scalar!(
+            "queries/delivery/settle.sql",
+            &columns.ids,
+            &columns.was_queued,
+            &columns.attempts,
+            &columns.states as &[&str],
+            &columns.attempts_after,
+            &columns.due_at as &[Option<DateTime<Utc>>],
+            &columns.ticket_ids as &[Option<String>],
+            &columns.captured_segments,
+            &columns.captured_micros,
+            &columns.capture_entries as &[Option<i64>],
+            &columns.released_segments,
+            &columns.released_micros,
+            &columns.release_entries as &[Option<i64>],
+            &columns.carrier_references as &[Option<&str>],
+            &columns.reason_codes as &[Option<&str>],
+            &columns.reason_texts as &[Option<&str>],
+            &columns.settled,
+            &columns.outcomes as &[Option<&str>],
+            now,
+        )
+        .fetch_one(conn)
+        .await?;
+        expect_all(u64::try_from(changed).unwrap_or(0), self.deliveries.len())?;
+        Ok(tickets)
+    }
+
+    /// Inserts the next steps' deliveries and gives their tickets.
+    async fn write_next_steps(
+        &self,
+        conn: &mut PgConnection,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Ticket>, StoreError> {
+        let mut columns = NextColumns::default();
+        for change in &self.enrollments {
+            columns.push(change);
+        }
+        if columns.enrollments.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows = sqlx::query!(
+            r#"INSERT INTO deliveries (account_id, workflow_id, enrollment_id, contact_id, position,
+                                       due_at, expires_at, held_segments, held_micros, ticket_id,
+                                       created_at)
+               SELECT q.*, $11::TIMESTAMPTZ
+               FROM unnest($1::BIGINT[], $2::BIGINT[], $3::BIGINT[], $4::BIGINT[], $5::INTEGER[],
+                           $6::TIMESTAMPTZ[], $7::TIMESTAMPTZ[], $8::BIGINT[], $9::BIGINT[],
+                           $10::TEXT[]) AS q
+               RETURNING delivery_id, ticket_id AS "ticket_id!", due_at"#,
+            &columns.accounts,
+            &columns.workflows,
+            &columns.enrollments,
+            &columns.contacts,
+            &columns.positions,
+            &columns.due_at,
+            &columns.expires_at as &[Option<DateTime<Utc>>],
+            &columns.held_segments,
+            &columns.held_micros,
+            &columns.ticket_ids,
+            now,
+        )
+        .fetch_all(conn)
+        .await?;
+        let tickets = rows.into_iter().map(|row| Ticket {
+            ticket_id: row.ticket_id,
+            delivery_id: DeliveryId(row.delivery_id),
+            run_at: row.due_at,
+        });
+        Ok(tickets.collect())
+    }
+}
+
+/// A delivery that was not sent points at its release even when nothing was held for it, so that every
+/// settled delivery has an entry; one that was sent only if something came back.
+fn releases(state: DeliveryState, settlement: &Settlement) -> bool {
+    state != DeliveryState::Sent || settlement.released != Hold::NONE
+}
+
+fn expect_all(changed: u64, wanted: usize) -> Result<(), StoreError> {
+    if changed == wanted as u64 { Ok(()) } else { Err(StoreError::Raced) }
+}
+
+#[derive(Default)]
+struct EnrollmentColumns {
+    ids: Vec<i64>,
+    positions: Vec<i32>,
+    positions_after: Vec<i32>,
+    remaining_segments: Vec<i64>,
+    remaining_micros: Vec<i64>,
+    exit_causes: Vec<Option<&'static str>>,
+    released_segments: Vec<i64>,
+    released_micros: Vec<i64>,
+    release_entries: Vec<Option<i64>>,
+}
+
+impl EnrollmentColumns {
+    fn push(&mut self, change: &EnrollmentChange, books: &Books<'_>) {
+        let (position_after, remaining, cause, released) = match &change.to {
+            EnrollmentTo::NextStep { held, .. } => {
+                let remaining = Hold {
+                    segments: change.remaining.segments - held.segments,
+                    micros: change.remaining.micros - held.micros,
+                };
+                (change.position + 1, remaining, None, Hold::NONE)
+            }
+            EnrollmentTo::Exit(cause) => {
+                (change.position, Hold::NONE, Some(cause.as_str()), change.remaining)
+            }
+        };
+        let entry = (released != Hold::NONE)
+            .then(|| books.entry(EntryKind::Release, change.owner.account_id));
+        self.ids.push(change.owner.enrollment_id.0);
+        self.positions.push(change.position);
+        self.positions_after.push(position_after);
+        self.remaining_segments.push(segments(remaining));
+        self.remaining_micros.push(remaining.micros.0);
+        self.exit_causes.push(cause);
+        self.released_segments.push(segments(released));
+        self.released_micros.push(released.micros.0);
+        self.release_entries.push(entry.flatten());
+    }
+}
+
+#[derive(Default)]
+struct DeliveryColumns<'a> {
+    ids: Vec<i64>,
+    was_queued: Vec<bool>,
+    attempts: Vec<i32>,
+    states: Vec<&'static str>,
+    attempts_after: Vec<i32>,
+    due_at: Vec<Option<DateTime<Utc>>>,
+    ticket_ids: Vec<Option<String>>,
+    captured_segments: Vec<i64>,
+    captured_micros: Vec<i64>,
+    capture_entries: Vec<Option<i64>>,
+    released_segments: Vec<i64>,
+    released_micros: Vec<i64>,
+    release_entries: Vec<Option<i64>>,
+    carrier_references: Vec<Option<&'a str>>,
+    reason_codes: Vec<Option<&'a str>>,
+    reason_texts: Vec<Option<&'a str>>,
+    settled: Vec<bool>,
+    outcomes: Vec<Option<&'static str>>,
+}
+
+impl<'a> DeliveryColumns<'a> {
+    fn push(&mut self, change: &'a DeliveryChange, books: &Books<'_>, tickets: &mut Vec<Ticket>) {
+        let account_id = change.owner.account_id;
+        let mut settlement = Settlement::unsent(Hold::NONE);
+        let (mut capture_entry, mut release_entry) = (None, None);
+        let (mut due, mut ticket_id, mut reference) = (None, None, None);
+        let state = match &change.to {
+            DeliveryTo::Settled { state, settlement: of, carrier_reference } => {
+                settlement = *of;
+                if *state == DeliveryState::Sent {
+                    capture_entry = books.entry(EntryKind::Capture, account_id);
+                }
+                if releases(*state, of) {
+                    release_entry = books.entry(EntryKind::Release, account_id);
+                }
+                reference = carrier_reference.as_deref();
+                *state
+            }
+            DeliveryTo::Queued { due_at } => {
+                let ticket = Ticket {
+                    ticket_id: queue::new_ticket_id(),
+                    delivery_id: change.delivery_id,
+                    run_at: *due_at,
+                };
+                due = Some(*due_at);
+                ticket_id = Some(ticket.ticket_id.clone());
+                tickets.push(ticket);
+                DeliveryState::Queued
+            }
+            DeliveryTo::Unknown => DeliveryState::Unknown,
+        };
+        self.ids.push(change.delivery_id.0);
+        self.was_queued.push(change.was_queued);
+        self.attempts.push(change.attempt);
+        self.states.push(state.as_str());
+        self.attempts_after.push(change.attempt_after);
+        self.due_at.push(due);
+        self.ticket_ids.push(ticket_id);
+        self.captured_segments.push(segments(settlement.captured));
+        self.captured_micros.push(settlement.captured.micros.0);
+        self.capture_entries.push(capture_entry);
+        self.released_segments.push(segments(settlement.released));
+        self.released_micros.push(settlement.released.micros.0);
+        self.release_entries.push(release_entry);
+        self.carrier_references.push(reference);
+        self.reason_codes.push(change.reason.as_ref().map(|reason| reason.code.as_str()));
+        self.reason_texts.push(change.reason.as_ref().map(|reason| reason.text.as_str()));
+        self.settled.push(state.is_terminal());
+        self.outcomes.push(change.outcome);
+    }
+}
+
+#[derive(Default)]
+struct NextColumns {
+    accounts: Vec<i64>,
+    workflows: Vec<i64>,
+    enrollments: Vec<i64>,
+    contacts: Vec<i64>,
+    positions: Vec<i32>,
+    due_at: Vec<DateTime<Utc>>,
+    expires_at: Vec<Option<DateTime<Utc>>>,
+    held_segments: Vec<i64>,
+    held_micros: Vec<i64>,
+    ticket_ids: Vec<String>,
+}
+
+impl NextColumns {
+    fn push(&mut self, change: &EnrollmentChange) {
+        let EnrollmentTo::NextStep { held, due_at, expires_at } = &change.to else { return };
+        self.accounts.push(change.owner.account_id.0);
+        self.workflows.push(change.owner.workflow_id.0);
+        self.enrollments.push(change.owner.enrollment_id.0);
+        self.contacts.push(change.owner.contact_id.0);
+        self.positions.push(change.position + 1);
+        self.due_at.push(*due_at);
+        self.expires_at.push(*expires_at);
+        self.held_segments.push(segments(*held));
+        self.held_micros.push(held.micros.0);
+        self.ticket_ids.push(queue::new_ticket_id());
+    }
+}
