@@ -1,1 +1,37 @@
-//! Stub.
+//! A carrier to test against.
+//!
+//! The simulator is the other side of every comparison: a process of its own that speaks Twilio's
+//! Messages API as strictly as the original, counts segments by its own code, and writes down what it
+//! decided before it answers. None of Dripline's crates is among its dependencies, so that no mistake
+//! of theirs can hide in it.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`messages`] | the API: what is asked for, what is refused and how, what an answer looks like |
+//! | [`segments`] | the simulator's own count |
+//! | [`faults`] | what goes wrong, when, and for whom |
+//! | [`log`] | what was decided, one JSON line a request; and reading it back |
+//! | [`server`] | connections, answers, stopping |
+//!
+//! # What is simulated
+//! `POST /2010-04-01/Accounts/{AccountSid}/Messages.json`, after Twilio's [Message resource] and
+//! [error dictionary]: basic authentication with the account's or an API key's SID, a form body, the
+//! required parameters, E.164 numbers, 1,600 characters, and the [magic numbers] of Twilio's test
+//! credentials. Beside it, under `/_simulator/` and with the same credentials:
+//!
+//! * `GET /_simulator/stats` counts requests and decisions since the start.
+//! * `PUT /_simulator/faults` replaces the fault plan by the one in its body, in TOML.
+//!
+//! [Message resource]: https://www.twilio.com/docs/messaging/api/message-resource
+//! [error dictionary]: https://www.twilio.com/docs/api/errors
+//! [magic numbers]: https://www.twilio.com/docs/iam/test-credentials
+//!
+//! # How to add a fault
+//! A case in [`faults::Fault`], its name in the fault plan's format, and what it does to the answer in
+//! `server::answer`.
+
+pub mod faults;
+pub mod log;
+pub mod messages;
+pub mod segments;
+pub mod server;

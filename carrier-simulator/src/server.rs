@@ -1,0 +1,267 @@
+//! Connections, answers, stopping.
+
+mod answer;
+mod control;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName};
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+use crate::faults::{Fault, FaultPlan};
+use crate::log::{LogEntry, LogWriter};
+use crate::messages::{self, Account, Asked, Form, Refusal};
+use answer::AnswerBody;
+use control::Counters;
+pub use control::Stats;
+
+/// The header in which a client gives its own reference.
+pub const REFERENCE_HEADER: &str = "x-dripline-reference";
+
+/// No form that Twilio accepts comes near to this.
+const MAX_BODY_BYTES: usize = 256 * 1_024;
+
+/// How long an answer that never comes keeps its connection. Longer than any client waits.
+const SILENCE: Duration = Duration::from_mins(10);
+
+/// What a simulator needs.
+#[derive(Debug)]
+pub struct Options {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where to write the log. An existing one is appended to.
+    pub log: PathBuf,
+    /// The one account.
+    pub account: Account,
+    /// What goes wrong.
+    pub faults: FaultPlan,
+}
+
+/// A simulator that listens.
+#[derive(Debug)]
+pub struct Simulator {
+    listener: TcpListener,
+    carrier: Arc<Carrier>,
+}
+
+/// Everything the connections share.
+#[derive(Debug)]
+struct Carrier {
+    account: Account,
+    log: LogWriter,
+    faults: Mutex<Arc<FaultPlan>>,
+    counters: Counters,
+}
+
+impl Simulator {
+    /// Opens the log and begins to listen.
+    pub async fn bind(options: Options) -> io::Result<Self> {
+        let carrier = Carrier {
+            account: options.account,
+            log: LogWriter::open(&options.log)?,
+            faults: Mutex::new(Arc::new(options.faults)),
+            counters: Counters::default(),
+        };
+        let listener = TcpListener::bind(options.listen).await?;
+        Ok(Self { listener, carrier: Arc::new(carrier) })
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until `stop` completes. Then every connection ends after the answer it is busy with, and
+    /// those that never get one are dropped after `grace`.
+    pub async fn serve(self, stop: impl Future<Output = ()>, grace: Duration) {
+        let (stopping, stopped) = watch::channel(());
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => accepted,
+                () = &mut stop => break,
+            };
+            match accepted {
+                Ok((stream, _)) => {
+                    let connection = connection(stream, Arc::clone(&self.carrier), stopped.clone());
+                    tokio::spawn(connection);
+                }
+                // Out of file descriptors, or the peer was gone already: others may still come.
+                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        }
+        drop((self.listener, stopped));
+        stopping.send_replace(());
+        // Every connection holds a receiver until it ends.
+        let _ = tokio::time::timeout(grace, stopping.closed()).await;
+    }
+}
+
+async fn connection(stream: TcpStream, carrier: Arc<Carrier>, mut stopped: watch::Receiver<()>) {
+    // An answer is one small write: waiting to fill a packet would only delay it.
+    let _ = stream.set_nodelay(true);
+    let (reset, mut resets) = watch::channel(());
+    let service = service_fn(|request| {
+        let (carrier, reset) = (Arc::clone(&carrier), reset.clone());
+        async move { carrier.respond(request, &reset).await }
+    });
+    let mut connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .serve_connection(TokioIo::new(stream), service);
+    let mut stopping = false;
+    loop {
+        tokio::select! {
+            _ = &mut connection => return,
+            Ok(()) = resets.changed() => break,
+            Ok(()) = stopped.changed(), if !stopping => {
+                stopping = true;
+                std::pin::Pin::new(&mut connection).graceful_shutdown();
+            }
+        }
+    }
+    // With no time to linger, closing resets the connection.
+    let stream = connection.into_parts().io.into_inner();
+    let _ = stream.set_zero_linger();
+}
+
+impl Carrier {
+    async fn respond(
+        &self,
+        request: Request<Incoming>,
+        reset: &watch::Sender<()>,
+    ) -> io::Result<Response<AnswerBody>> {
+        let path = request.uri().path();
+        if path.starts_with("/_simulator/") {
+            return self.control(request).await;
+        }
+        let Some(account) = messages::account_in_path(path).map(str::to_owned) else {
+            let message = format!("The requested resource {path} was not found");
+            return Ok(answer::refusal(&Refusal::new(404, 20404, message)));
+        };
+        if request.method() != Method::POST {
+            return Ok(answer::refusal(&Refusal::new(405, 20004, "Method not allowed")));
+        }
+        let (head, body) = request.into_parts();
+        let body = match read(body).await? {
+            Ok(body) => body,
+            Err(refusal) => return Ok(answer::refusal(&refusal)),
+        };
+        let plan = self.plan();
+        let decided = self.decide(&plan, &account, &head.headers, &body)?;
+        // From here on the client may go away: what was decided is written down.
+        if !decided.latency.is_zero() {
+            tokio::time::sleep(decided.latency).await;
+        }
+        match decided.fault {
+            Some(Fault::TimeoutBefore | Fault::TimeoutAfter) => {
+                tokio::time::sleep(SILENCE).await;
+                Err(io::ErrorKind::TimedOut.into())
+            }
+            Some(Fault::ResetBefore | Fault::ResetAfter) => {
+                reset.send_replace(());
+                std::future::pending().await
+            }
+            fault => Ok(answer::answer(fault, decided.outcome)),
+        }
+    }
+
+    /// Decides about one request and writes that down, without a pause: either both happen or, when
+    /// the log cannot be written, the connection ends and nothing was accepted.
+    fn decide(
+        &self,
+        plan: &FaultPlan,
+        account: &str,
+        headers: &HeaderMap,
+        body: &Bytes,
+    ) -> io::Result<Decided> {
+        let header = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+        let asked = Asked {
+            account,
+            authorization: header(&AUTHORIZATION),
+            content_type: header(&CONTENT_TYPE),
+            body,
+        };
+        let reference = header(&HeaderName::from_static(REFERENCE_HEADER));
+        let form = Form::read(&asked);
+        let judged = messages::admit(&self.account, &asked).and_then(|()| messages::judge(&form));
+        let at = now();
+
+        let identity = reference.map_or_else(|| self.counters.identity(), str::to_owned);
+        let fault = judged.as_ref().ok().and_then(|_| plan.fault(&form.to, &identity));
+        let outcome = match (judged, fault) {
+            (Err(refusal), _) => Err(refusal),
+            (Ok(segments), fault) if fault.is_none_or(Fault::accepts) => {
+                let sid = messages::new_sid();
+                let body = messages::created(account, &form, segments, &sid, at);
+                Ok(Created { segments, sid, body })
+            }
+            (Ok(_), fault) => Err(answer::fault_refusal(fault)),
+        };
+        let decision = match (&outcome, fault) {
+            (_, Some(fault)) => fault.name(),
+            (Ok(_), None) => "accept",
+            (Err(_), None) => "refuse",
+        };
+        let created = outcome.as_ref().ok();
+        self.log.append(&LogEntry {
+            at,
+            reference: reference.map(str::to_owned),
+            account: account.to_owned(),
+            to: form.to.to_string(),
+            from: form.sender().to_owned(),
+            segments: created.map_or(0, |created| created.segments),
+            decision: decision.to_owned(),
+            code: outcome.as_ref().err().map(|refusal| refusal.code),
+            sid: created.map(|created| created.sid.clone()),
+            accepted: created.is_some(),
+        })?;
+        self.counters.count(decision, created.map(|created| created.segments));
+        Ok(Decided { fault, outcome, latency: plan.latency(&identity) })
+    }
+
+    fn plan(&self) -> Arc<FaultPlan> {
+        Arc::clone(&self.faults.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+struct Decided {
+    fault: Option<Fault>,
+    outcome: Result<Created, Refusal>,
+    latency: Duration,
+}
+
+struct Created {
+    segments: u32,
+    sid: String,
+    body: Vec<u8>,
+}
+
+/// The whole body, or the refusal of one that is too long. An error means that the client went away.
+async fn read(body: Incoming) -> io::Result<Result<Bytes, Refusal>> {
+    match Limited::new(body, MAX_BODY_BYTES).collect().await {
+        Ok(whole) => Ok(Ok(whole.to_bytes())),
+        Err(error) if error.is::<LengthLimitError>() => {
+            Ok(Err(Refusal::new(413, 20413, "Request entity too large")))
+        }
+        Err(error) => Err(io::Error::other(error)),
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a process of its own that shares nothing with what it checks, its clock included"
+)]
+fn now() -> chrono::DateTime<chrono::Utc> {
+    chrono::Utc::now()
+}
