@@ -1,0 +1,216 @@
+//! Calls to carriers: what request sends a message, and what an answer means.
+
+use dripline_domain::segment::{Atom, SegmentRules};
+
+use crate::bindings::carrier::dripline::plugin::{carrier_types as wit, http as wire};
+use crate::bindings::carrier::{CarrierPlugin, CarrierPluginPre};
+use crate::egress::placeholder::smuggles;
+use crate::error::PluginError;
+use crate::http::{Credential, Header, Request, Response};
+use crate::limits::Limits;
+use crate::manifest::{DuplicateClass, Manifest, SettingSchema};
+use crate::message::{Accepted, Attribute, CallError, Failure, FailureClass, Outgoing, Settings};
+use crate::session::{Session, Setting};
+use crate::state::State;
+
+/// After so many failures in a row the rest of a batch is not tried: each costs its whole deadline.
+const MOST_BUILD_FAILURES: u32 = 8;
+
+/// The same for answers, of which each matters more: what cannot be read may be `unknown` for days.
+const MOST_READ_FAILURES: u32 = 32;
+
+/// What the plugin says about itself.
+pub(crate) fn describe(
+    setting: Setting<'_>,
+    pre: &CarrierPluginPre<State>,
+) -> Result<Manifest, PluginError> {
+    let mut session = Session::new(setting, |store| pre.instantiate(store));
+    session
+        .call("describe", "", |store, plugin| plugin.dripline_plugin_carrier().call_describe(store))
+        .map(manifest)
+}
+
+/// One request per message, in their order.
+pub(crate) fn build_requests(
+    setting: Setting<'_>,
+    pre: &CarrierPluginPre<State>,
+    settings: &Settings,
+    messages: &[Outgoing],
+) -> Vec<Result<Request, CallError>> {
+    let settings = wit_settings(settings);
+    let mut session = Session::new(setting, |store| pre.instantiate(store));
+    messages
+        .iter()
+        .map(|message| {
+            refuse_smuggling(message)?;
+            go_on(setting, &session, MOST_BUILD_FAILURES)?;
+            let outgoing = wit::Outgoing {
+                reference: &message.reference,
+                sender: &message.sender,
+                recipient: &message.recipient,
+                text: &message.text,
+                callback_url: message.callback_url.as_deref(),
+            };
+            let built = session.call("send-request", &message.reference, |store, plugin| {
+                plugin.dripline_plugin_carrier().call_send_request(store, &settings, outgoing)
+            })?;
+            let request = built.map_err(|failure| CallError::Failure(failure_of(failure)))?;
+            Ok(request_of(setting, request)?)
+        })
+        .collect()
+}
+
+/// One reading per answer, in their order.
+pub(crate) fn read_responses(
+    setting: Setting<'_>,
+    pre: &CarrierPluginPre<State>,
+    settings: &Settings,
+    responses: &[Response],
+) -> Vec<Result<Accepted, CallError>> {
+    let settings = wit_settings(settings);
+    let mut session = Session::new(setting, |store| pre.instantiate(store));
+    responses
+        .iter()
+        .map(|response| {
+            go_on(setting, &session, MOST_READ_FAILURES)?;
+            let headers: Vec<wire::HeaderParam<'_>> = response
+                .headers
+                .iter()
+                .map(|header| wire::HeaderParam { name: &header.name, value: &header.value })
+                .collect();
+            let answer =
+                wire::Response { status: response.status, headers: &headers, body: &response.body };
+            let read = session.call("send-outcome", "", |store, plugin| {
+                plugin.dripline_plugin_carrier().call_send_outcome(store, &settings, answer)
+            })?;
+            match read {
+                Ok(accepted) => Ok(Accepted {
+                    carrier_references: accepted.carrier_references,
+                    attributes: attributes(accepted.attributes),
+                }),
+                Err(failure) => Err(CallError::Failure(failure_of(failure))),
+            }
+        })
+        .collect()
+}
+
+/// A contact's own words must not be able to call for a secret when the plugin copies them into its
+/// request.
+fn refuse_smuggling(message: &Outgoing) -> Result<(), CallError> {
+    let Outgoing { reference, sender, recipient, text, callback_url } = message;
+    let texts = [reference, sender, recipient, text];
+    if !texts.into_iter().chain(callback_url).any(|text| smuggles(text)) {
+        return Ok(());
+    }
+    Err(CallError::Failure(Failure {
+        class: FailureClass::Permanent,
+        code: "secret_placeholder".to_owned(),
+        text: "the message holds a secret's placeholder".to_owned(),
+        retry_after: None,
+        attributes: Vec::new(),
+    }))
+}
+
+fn go_on<I>(
+    setting: Setting<'_>,
+    session: &Session<'_, CarrierPlugin, I>,
+    most: u32,
+) -> Result<(), PluginError>
+where
+    I: Fn(&mut wasmtime::Store<State>) -> wasmtime::Result<CarrierPlugin>,
+{
+    let in_a_row = session.failures_in_a_row();
+    if in_a_row < most {
+        return Ok(());
+    }
+    Err(PluginError::Failing { plugin: setting.plugin.to_owned(), in_a_row })
+}
+
+fn wit_settings(settings: &Settings) -> Vec<wit::Setting<'_>> {
+    settings.iter().map(|(name, value)| wit::Setting { name, value }).collect()
+}
+
+fn request_of(setting: Setting<'_>, request: wire::Request) -> Result<Request, PluginError> {
+    let Limits { request_bytes: limit, .. } = *setting.limits;
+    let head = request.url.len()
+        + request.headers.iter().map(|h| h.name.len() + h.value.len()).sum::<usize>();
+    for (what, actual) in [("request body", request.body.len()), ("request head", head)] {
+        if actual > limit {
+            let plugin = setting.plugin.to_owned();
+            return Err(PluginError::TooLarge { plugin, what, limit, actual });
+        }
+    }
+    let credential = request.credential.map(|credential| match credential {
+        wire::Credential::Bearer(secret) => Credential::Bearer { secret },
+        wire::Credential::Basic(basic) => {
+            Credential::Basic { user: basic.user, password_secret: basic.password_secret }
+        }
+        wire::Credential::Header(header) => {
+            Credential::Header { name: header.name, secret: header.secret }
+        }
+    });
+    Ok(Request {
+        method: request.method,
+        url: request.url,
+        headers: request.headers.into_iter().map(|h| Header::new(h.name, h.value)).collect(),
+        body: request.body,
+        credential,
+    })
+}
+
+fn failure_of(failure: wit::Failure) -> Failure {
+    Failure {
+        class: match failure.class {
+            wit::FailureClass::Throttled => FailureClass::Throttled,
+            wit::FailureClass::Retryable => FailureClass::Retryable,
+            wit::FailureClass::Permanent => FailureClass::Permanent,
+            wit::FailureClass::Stopped => FailureClass::Stopped,
+            wit::FailureClass::Uncertain => FailureClass::Uncertain,
+        },
+        code: failure.code,
+        text: failure.text,
+        retry_after: failure.retry_after_ms.map(std::time::Duration::from_millis),
+        attributes: attributes(failure.attributes),
+    }
+}
+
+fn attributes(attributes: Vec<wit::Attribute>) -> Vec<Attribute> {
+    attributes.into_iter().map(|a| Attribute { name: a.name, value: a.value }).collect()
+}
+
+fn manifest(manifest: wit::Manifest) -> Manifest {
+    let rules = manifest.segments;
+    Manifest {
+        name: manifest.name,
+        version: manifest.version,
+        settings: manifest
+            .settings
+            .into_iter()
+            .map(|setting| SettingSchema {
+                name: setting.name,
+                text: setting.text,
+                required: setting.required,
+                default: setting.default,
+                secret: setting.secret,
+            })
+            .collect(),
+        origins: manifest.origins,
+        duplicates: match manifest.duplicates {
+            wit::DuplicateClass::Key => DuplicateClass::Key,
+            wit::DuplicateClass::Query => DuplicateClass::Query,
+            wit::DuplicateClass::Lost => DuplicateClass::Lost,
+        },
+        segments: SegmentRules {
+            gsm7_single: rules.gsm7_single,
+            gsm7_multi: rules.gsm7_multi,
+            ucs2_single: rules.ucs2_single,
+            ucs2_multi: rules.ucs2_multi,
+            atom: match rules.atom {
+                wit::Atom::CodePoint => Atom::CodePoint,
+                wit::Atom::Grapheme => Atom::Grapheme,
+            },
+            max_segments: rules.max_segments,
+        },
+        attributes: attributes(manifest.attributes),
+    }
+}

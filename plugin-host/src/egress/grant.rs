@@ -1,0 +1,254 @@
+//! What one route may reach, and the connections it keeps open.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use hyper::header::HeaderValue;
+use url::{Host, Url};
+
+use super::pool::IdlePool;
+use super::redaction::Redactor;
+use super::secrets::Secrets;
+use crate::manifest::Manifest;
+use crate::message::Settings;
+
+/// Why a route gets no grant.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GrantError {
+    /// Not `scheme://host[:port]`.
+    #[error("`{origin}` is no origin: {text}")]
+    Origin {
+        /// As it was written.
+        origin: String,
+        /// What is wrong.
+        text: &'static str,
+    },
+    /// The manifest takes an origin from a setting that the route does not have.
+    #[error("origin `{{{setting}}}` needs the setting `{setting}`, which the route does not give")]
+    MissingSetting {
+        /// The setting's name.
+        setting: String,
+    },
+    /// Nothing is granted by both sides.
+    #[error(
+        "the route may reach no origin: the carrier talks to {carrier}, the route allows {route}"
+    )]
+    NothingGranted {
+        /// The manifest's origins, expanded.
+        carrier: String,
+        /// The route's.
+        route: String,
+    },
+}
+
+/// Scheme, host and port: `https://api.example.com`, `http://127.0.0.1:8080`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Origin {
+    pub(super) tls: bool,
+    pub(super) host: String,
+    pub(super) port: u16,
+}
+
+impl Origin {
+    /// The origin that `text` names. A path, a query or a user is an error; one slash at the end is
+    /// not.
+    pub fn parse(text: &str) -> Result<Self, GrantError> {
+        let error = |why| GrantError::Origin { origin: text.to_owned(), text: why };
+        let url = Url::parse(text).map_err(|_| error("write `https://host[:port]`"))?;
+        if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+            return Err(error("it may not have a path or a query"));
+        }
+        Self::of(&url).ok_or_else(|| error("write `https://host[:port]`"))
+    }
+
+    /// The origin of a URL with scheme http or https, a host and no user.
+    pub(super) fn of(url: &Url) -> Option<Self> {
+        let tls = match url.scheme() {
+            "https" => true,
+            "http" => false,
+            _ => return None,
+        };
+        if !url.username().is_empty() || url.password().is_some() {
+            return None;
+        }
+        let host = url.host_str().filter(|host| !host.is_empty())?.to_owned();
+        Some(Self { tls, host, port: url.port_or_known_default()? })
+    }
+
+    /// Whether `url` lies within, without allocating.
+    pub(super) fn contains(&self, url: &Url) -> bool {
+        let scheme = if self.tls { "https" } else { "http" };
+        url.scheme() == scheme
+            && url.host_str() == Some(&self.host)
+            && url.port_or_known_default() == Some(self.port)
+    }
+
+    /// The host as an address, when it is one.
+    pub(super) fn address(&self) -> Option<std::net::IpAddr> {
+        self.host.trim_start_matches('[').trim_end_matches(']').parse().ok()
+    }
+
+    /// `host[:port]` as the `host` header has it.
+    fn authority(&self) -> String {
+        let default = if self.tls { 443 } else { 80 };
+        if self.port == default {
+            self.host.clone()
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.tls { "https" } else { "http" };
+        write!(f, "{scheme}://{}", self.authority())
+    }
+}
+
+/// What a route is configured to allow.
+#[derive(Clone, Debug, Default)]
+pub struct RouteRights<'a> {
+    /// Origins that the route may send to. Empty: none.
+    pub allowed_origins: &'a [String],
+    /// Lets it send to this machine itself; for tests and simulators.
+    pub allow_loopback: bool,
+    /// Secret values by name. Those that the manifest does not declare are left out.
+    pub secrets: Secrets,
+}
+
+/// One route's rights: origins, secrets, and the connections kept open for them. Made once per
+/// revision of a route and cloned freely: clones share the connections, which are closed with the
+/// last clone.
+#[derive(Clone, Debug)]
+pub struct Grant(Arc<Rights>);
+
+#[derive(Debug)]
+pub(super) struct Rights {
+    pub(super) targets: Vec<Arc<Target>>,
+    pub(super) secrets: Secrets,
+    pub(super) redactor: Redactor,
+}
+
+/// A granted origin.
+#[derive(Debug)]
+pub(super) struct Target {
+    pub(super) origin: Origin,
+    pub(super) host_header: HeaderValue,
+    pub(super) allow_loopback: bool,
+    pub(super) idle: IdlePool,
+}
+
+impl Grant {
+    /// The rights that the carrier's manifest asks for *and* the route allows. An empty
+    /// intersection is an error, since such a route could never send.
+    pub fn new(
+        manifest: &Manifest,
+        settings: &Settings,
+        route: RouteRights<'_>,
+    ) -> Result<Self, GrantError> {
+        let wanted = manifest_origins(manifest, settings)?;
+        let allowed = route
+            .allowed_origins
+            .iter()
+            .map(|text| Origin::parse(text))
+            .collect::<Result<BTreeSet<_>, _>>()?;
+        let granted: Vec<Origin> = wanted.intersection(&allowed).cloned().collect();
+        if granted.is_empty() {
+            return Err(GrantError::NothingGranted {
+                carrier: listed(&wanted),
+                route: listed(&allowed),
+            });
+        }
+        let mut secrets = Secrets::default();
+        for name in manifest.secret_names() {
+            if let Some(value) = route.secrets.get(name) {
+                secrets.insert(name, value).expect("a kept secret was checked when it was added");
+            }
+        }
+        Ok(Self::of(granted, route.allow_loopback, secrets))
+    }
+
+    /// Every origin granted, sorted.
+    pub fn origins(&self) -> impl Iterator<Item = &Origin> {
+        self.0.targets.iter().map(|target| &target.origin)
+    }
+
+    pub(super) fn of(origins: Vec<Origin>, allow_loopback: bool, secrets: Secrets) -> Self {
+        let targets = origins
+            .into_iter()
+            .map(|origin| {
+                let host_header = HeaderValue::from_str(&origin.authority())
+                    .expect("a parsed URL's host is a valid header");
+                Arc::new(Target { origin, host_header, allow_loopback, idle: IdlePool::default() })
+            })
+            .collect();
+        let redactor = Redactor::new(&secrets);
+        Self(Arc::new(Rights { targets, secrets, redactor }))
+    }
+
+    pub(super) fn rights(&self) -> &Rights {
+        &self.0
+    }
+}
+
+fn manifest_origins(
+    manifest: &Manifest,
+    settings: &Settings,
+) -> Result<BTreeSet<Origin>, GrantError> {
+    manifest
+        .origins
+        .iter()
+        .map(|text| match text.strip_prefix('{').and_then(|t| t.strip_suffix('}')) {
+            None => Origin::parse(text),
+            Some(setting) => {
+                let value = settings
+                    .get(setting)
+                    .ok_or_else(|| GrantError::MissingSetting { setting: setting.to_owned() })?;
+                // A setting may be a base URL; only its origin matters here.
+                match Url::parse(value).ok().filter(|url| {
+                    matches!(url.host(), Some(Host::Domain(_) | Host::Ipv4(_) | Host::Ipv6(_)))
+                }) {
+                    Some(url) => Origin::of(&url).ok_or_else(|| GrantError::Origin {
+                        origin: value.clone(),
+                        text: "write `https://host[:port]`",
+                    }),
+                    None => Origin::parse(value),
+                }
+            }
+        })
+        .collect()
+}
+
+fn listed(origins: &BTreeSet<Origin>) -> String {
+    if origins.is_empty() {
+        return "none".to_owned();
+    }
+    origins.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_are_read_and_printed_alike() {
+        for (text, expected) in [
+            ("https://api.example.com", "https://api.example.com"),
+            ("https://API.example.com:443/", "https://api.example.com"),
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+            // The forms that address filters forget.
+            ("http://2130706433", "http://127.0.0.1"),
+            ("http://0x7f.1", "http://127.0.0.1"),
+            ("http://[::1]:80", "http://[::1]"),
+        ] {
+            assert_eq!(Origin::parse(text).unwrap().to_string(), expected, "{text}");
+        }
+        for text in
+            ["", "api.example.com", "ftp://x", "https://u:p@x", "https://x/a", "https://x/?q"]
+        {
+            assert!(Origin::parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Blots secrets out of whatever comes back from the wire, in the forms in which servers echo them.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use aho_corasick::{AhoCorasick, MatchKind};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
+
+use super::placeholder::UNRESERVED;
+use super::secrets::Secrets;
+
+/// A form shorter than this occurs in innocent text too often to be blotted out.
+const SHORTEST_FORM: usize = 4;
+
+/// Finds every secret of a grant in one pass.
+pub(super) struct Redactor {
+    /// `None` when there is nothing to hide.
+    forms: Option<AhoCorasick>,
+    /// What stands in place of each form.
+    marks: Vec<String>,
+}
+
+impl Redactor {
+    pub(super) fn new(secrets: &Secrets) -> Self {
+        let mut forms = Vec::new();
+        let mut marks = Vec::new();
+        for (name, value) in secrets.iter() {
+            for form in forms_of(value) {
+                forms.push(form);
+                marks.push(format!("[secret {name}]"));
+            }
+        }
+        if forms.is_empty() {
+            return Self { forms: None, marks };
+        }
+        let forms = AhoCorasick::builder()
+            .match_kind(MatchKind::LeftmostLongest)
+            .build(&forms)
+            .expect("a grant's few secrets fit an automaton");
+        Self { forms: Some(forms), marks }
+    }
+
+    /// `text` without secrets. Does not copy when there are none.
+    pub(super) fn redact(&self, text: Vec<u8>) -> Vec<u8> {
+        match &self.forms {
+            Some(forms) if forms.is_match(&text) => forms.replace_all_bytes(&text, &self.marks),
+            _ => text,
+        }
+    }
+
+    /// The same for a header's value, which may not be UTF-8.
+    pub(super) fn redact_value(&self, value: &[u8]) -> String {
+        match &self.forms {
+            Some(forms) if forms.is_match(value) => {
+                String::from_utf8_lossy(&forms.replace_all_bytes(value, &self.marks)).into_owned()
+            }
+            _ => String::from_utf8_lossy(value).into_owned(),
+        }
+    }
+}
+
+impl fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Redactor({} forms)", self.marks.len())
+    }
+}
+
+/// The value as it is, percent-encoded, JSON-escaped, and as any base64 text that contains it: the
+/// letters that depend only on the secret, for each of the three places it can start in a group.
+fn forms_of(value: &str) -> BTreeSet<Vec<u8>> {
+    let mut forms = BTreeSet::new();
+    forms.insert(value.as_bytes().to_vec());
+    for set in [NON_ALPHANUMERIC, UNRESERVED] {
+        let encoded = percent_encode(value.as_bytes(), set).to_string();
+        forms.insert(encoded.replace("%20", "+").into_bytes());
+        forms.insert(lowercase_escapes(&encoded).into_bytes());
+        forms.insert(encoded.into_bytes());
+    }
+    let quoted = serde_json::to_string(value).unwrap_or_default();
+    forms.insert(quoted.trim_matches('"').as_bytes().to_vec());
+    for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
+        for lead in 0..3_usize {
+            let mut bytes = vec![0; lead];
+            bytes.extend_from_slice(value.as_bytes());
+            let encoded = engine.encode(&bytes);
+            // A letter carries six bits; the first ones mix with what stands before the secret, and
+            // the last one with what stands after it.
+            let first = (lead * 8).div_ceil(6);
+            let last = bytes.len() * 8 / 6;
+            forms.insert(encoded.as_bytes()[first.min(last)..last].to_vec());
+        }
+    }
+    forms.retain(|form| form.len() >= SHORTEST_FORM);
+    forms
+}
+
+/// `%2F` as `%2f`.
+fn lowercase_escapes(encoded: &str) -> String {
+    let mut lowered = String::with_capacity(encoded.len());
+    let mut hex_left = 0;
+    for letter in encoded.chars() {
+        if hex_left > 0 {
+            hex_left -= 1;
+            lowered.push(letter.to_ascii_lowercase());
+        } else {
+            if letter == '%' {
+                hex_left = 2;
+            }
+            lowered.push(letter);
+        }
+    }
+    lowered
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+
+    use super::*;
+
+    const SECRET: &str = "s3cr/t+va lue\"9";
+
+    fn redact(text: &str) -> String {
+        let mut secrets = Secrets::default();
+        secrets.insert("token", SECRET).unwrap();
+        String::from_utf8(Redactor::new(&secrets).redact(text.as_bytes().to_vec())).unwrap()
+    }
+
+    #[test]
+    fn every_usual_form_is_blotted_out() {
+        for text in [
+            format!("token is {SECRET}!"),
+            "a=s3cr%2Ft%2Bva%20lue%229&b=1".to_owned(),
+            "a=s3cr%2ft%2bva%20lue%229&b=1".to_owned(),
+            "a=s3cr%2Ft%2Bva+lue%229&b=1".to_owned(),
+            r#"{"a":"s3cr/t+va lue\"9"}"#.to_owned(),
+        ] {
+            let redacted = redact(&text);
+            assert!(redacted.contains("[secret token]"), "{text} -> {redacted}");
+            assert!(!redacted.contains("s3cr"), "{text} -> {redacted}");
+        }
+    }
+
+    #[test]
+    fn base64_hides_nothing_wherever_the_secret_starts() {
+        for lead in ["", "u", "us", "usr", "user:"] {
+            for trail in ["", "x", "xy"] {
+                let plain = format!("{lead}{SECRET}{trail}");
+                for encoded in [STANDARD.encode(&plain), URL_SAFE.encode(&plain)] {
+                    let redacted = redact(&encoded);
+                    assert!(redacted.contains("[secret token]"), "{plain}: {redacted}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn text_without_secrets_is_left_alone() {
+        assert_eq!(redact("{\"sid\":\"SM123\"}"), "{\"sid\":\"SM123\"}");
+        assert_eq!(Redactor::new(&Secrets::default()).redact(b"abc".to_vec()), b"abc");
+    }
+
+    #[test]
+    fn the_short_forms_of_a_short_secret_are_skipped() {
+        let mut secrets = Secrets::default();
+        secrets.insert("pin", "12").unwrap();
+        assert_eq!(Redactor::new(&secrets).redact(b"5512".to_vec()), b"5512");
+    }
+}

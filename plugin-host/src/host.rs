@@ -1,0 +1,307 @@
+//! The host: plugins by name, and calls that never run on the caller's thread.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use dripline_domain::clock::{Clock, SystemClock};
+use dripline_domain::contact::Fields;
+use futures::future::try_join_all;
+
+use crate::cache::Cache;
+use crate::cpu::CpuThreads;
+use crate::engine::Engine;
+use crate::error::{HostError, LoadError, PluginError};
+use crate::http::{Request, Response};
+use crate::limits::Limits;
+use crate::manifest::Manifest;
+use crate::message::{Accepted, CallError, Outgoing, Settings};
+use crate::registry::{Loader, Plugin, PluginInfo, PluginKind, Ready, Registry};
+use crate::renderer::{self, RenderCheckError, RenderError};
+use crate::session::Setting;
+use crate::{carrier, inspect};
+
+/// How a host is made.
+#[derive(Debug)]
+pub struct HostOptions {
+    /// What plugins may use.
+    pub limits: Limits,
+    /// Where compiled plugins are kept; `None` compiles on every start. It must not be readable by
+    /// anybody else.
+    pub cache_directory: Option<PathBuf>,
+    /// Threads that run plugins.
+    pub threads: NonZeroUsize,
+    /// What plugins are told about the time.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Default for HostOptions {
+    /// The default limits, no cache, and as many threads as there are processors.
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            cache_directory: None,
+            threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            clock: Arc::new(SystemClock),
+        }
+    }
+}
+
+/// Loads plugins and calls them. Cheap to clone; clones share everything.
+#[derive(Clone)]
+pub struct PluginHost(Arc<Inner>);
+
+struct Inner {
+    engine: Engine,
+    limits: Limits,
+    cache: Option<Cache>,
+    clock: Arc<dyn Clock>,
+    threads: CpuThreads,
+    registry: Registry,
+    /// One plugin is loaded at a time, so that loading needs one instance slot only.
+    loading: Mutex<()>,
+}
+
+impl std::fmt::Debug for PluginHost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PluginHost").field("plugins", &self.plugins()).finish_non_exhaustive()
+    }
+}
+
+impl PluginHost {
+    /// A host without plugins. Starts its threads.
+    pub fn new(options: HostOptions) -> Result<Self, HostError> {
+        let HostOptions { limits, cache_directory, threads, clock } = options;
+        // Each thread has one instance at a time and loading another, so the pool can never be
+        // exhausted. One to spare.
+        let slots = u32::try_from(threads.get()).unwrap_or(u32::MAX - 2) + 2;
+        let engine = Engine::new(&limits, slots)?;
+        let cache =
+            cache_directory.map(|directory| Cache::open(&directory, &engine.wasm)).transpose()?;
+        let threads = CpuThreads::start(threads.get())?;
+        Ok(Self(Arc::new(Inner {
+            engine,
+            limits,
+            cache,
+            clock,
+            threads,
+            registry: Registry::default(),
+            loading: Mutex::new(()),
+        })))
+    }
+
+    /// What plugins may use.
+    pub fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
+    /// Loads every `NAME.wasm` of a directory, in the order of their names, under the name of its
+    /// file with `_` as `-`. Blocks; compiling takes up to seconds. Stops at the first that fails,
+    /// with those before it loaded.
+    pub fn load_directory(&self, directory: &Path) -> Result<Vec<PluginInfo>, LoadError> {
+        let read = |source| LoadError::Read { path: directory.to_owned(), source };
+        let mut paths = std::fs::read_dir(directory)
+            .map_err(read)?
+            .map(|entry| Ok(entry?.path()))
+            .collect::<Result<Vec<_>, std::io::Error>>()
+            .map_err(read)?;
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "wasm"));
+        paths.sort();
+        paths.iter().map(|path| self.load_file(path)).collect()
+    }
+
+    /// Loads one file under its name with `_` as `-`. Blocks.
+    pub fn load_file(&self, path: &Path) -> Result<PluginInfo, LoadError> {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().replace('_', "-");
+        let read = |source| LoadError::Read { path: path.to_owned(), source };
+        // Looked at before it is read: a plugin's file may be anything.
+        let size = std::fs::metadata(path).map_err(read)?.len();
+        let actual_bytes = usize::try_from(size).unwrap_or(usize::MAX);
+        if actual_bytes > self.0.limits.file_bytes {
+            let limit_bytes = self.0.limits.file_bytes;
+            return Err(LoadError::TooLarge { plugin: name, limit_bytes, actual_bytes });
+        }
+        self.load(&name, &std::fs::read(path).map_err(read)?)
+    }
+
+    /// Checks a component and makes it available under `name`, in place of one that had the name.
+    /// Calls under way finish on the old one. Blocks. Nothing changes when it fails.
+    pub fn load(&self, name: &str, bytes: &[u8]) -> Result<PluginInfo, LoadError> {
+        let inner = &self.0;
+        let _one_at_a_time = inner.loading.lock().unwrap_or_else(PoisonError::into_inner);
+        let loader = Loader {
+            engine: &inner.engine,
+            limits: &inner.limits,
+            cache: inner.cache.as_ref(),
+            now: inner.clock.now(),
+        };
+        let plugin = loader.load(name, bytes)?;
+        let info = plugin.info.clone();
+        inner.registry.insert(plugin);
+        tracing::info!(
+            plugin = info.name,
+            kind = %info.kind,
+            digest = info.digest,
+            contract = inspect::CONTRACT_VERSION,
+            "plugin loaded"
+        );
+        Ok(info)
+    }
+
+    /// Every loaded plugin, by name.
+    pub fn plugins(&self) -> Vec<PluginInfo> {
+        self.0.registry.list()
+    }
+
+    /// What a carrier says about itself; `None` when no carrier of this name is loaded.
+    pub fn manifest(&self, carrier: &str) -> Option<Arc<Manifest>> {
+        self.0.registry.get(carrier, PluginKind::Carrier).ok()?.info.manifest.clone()
+    }
+
+    /// The fields that a template reads, sorted, or what is wrong with it.
+    pub async fn check_template(
+        &self,
+        renderer: &str,
+        template: &str,
+    ) -> Result<Vec<String>, RenderCheckError> {
+        let call = Call::new(self, renderer, PluginKind::Renderer)?;
+        let template = template.to_owned();
+        self.0
+            .threads
+            .run(move || match &call.plugin.ready {
+                Ready::Renderer(pre) => renderer::check(call.setting(), pre, &template),
+                Ready::Carrier(_) => unreachable!("the registry checked the kind"),
+            })
+            .await?
+    }
+
+    /// One text per contact, in their order. Large audiences are spread over the threads.
+    pub async fn render(
+        &self,
+        renderer: &str,
+        template: Arc<str>,
+        audience: Vec<Fields>,
+    ) -> Result<Vec<Result<String, RenderError>>, PluginError> {
+        self.render_each(renderer, template, audience.into(), |text| text).await
+    }
+
+    /// Like [`PluginHost::render`], with `each` applied to every text on the threads that rendered
+    /// it.
+    pub async fn render_each<T: Send + 'static>(
+        &self,
+        renderer: &str,
+        template: Arc<str>,
+        audience: Arc<[Fields]>,
+        each: impl Fn(String) -> T + Clone + Send + 'static,
+    ) -> Result<Vec<Result<T, RenderError>>, PluginError> {
+        let chunk = self.0.limits.render_chunk.max(1);
+        let chunks = (0..audience.len()).step_by(chunk).map(|start| {
+            let call = Call::new(self, renderer, PluginKind::Renderer);
+            let (template, audience) = (Arc::clone(&template), Arc::clone(&audience));
+            let each = each.clone();
+            async move {
+                let call = call?;
+                let end = audience.len().min(start + chunk);
+                let render = move || match &call.plugin.ready {
+                    Ready::Renderer(pre) => renderer::render(
+                        call.setting(),
+                        pre,
+                        &template,
+                        &audience[start..end],
+                        each,
+                    ),
+                    Ready::Carrier(_) => unreachable!("the registry checked the kind"),
+                };
+                self.0.threads.run(render).await?
+            }
+        });
+        let chunks = try_join_all(chunks).await?;
+        Ok(chunks.into_iter().flatten().collect())
+    }
+
+    /// The request that would send each message, in their order. One batch must be of one account
+    /// and route. A failure of the plugin costs only the message on which it failed, until it fails
+    /// several times in a row.
+    pub async fn build_requests(
+        &self,
+        carrier: &str,
+        settings: &Settings,
+        messages: Vec<Outgoing>,
+    ) -> Vec<Result<Request, CallError>> {
+        let count = messages.len();
+        let settings = settings.clone();
+        self.call_carrier(carrier, count, move |setting, pre| {
+            carrier::build_requests(setting, pre, &settings, &messages)
+        })
+        .await
+    }
+
+    /// What each answer means, in their order. One batch must be of one account and route.
+    pub async fn read_responses(
+        &self,
+        carrier: &str,
+        settings: &Settings,
+        responses: Vec<Response>,
+    ) -> Vec<Result<Accepted, CallError>> {
+        let count = responses.len();
+        let settings = settings.clone();
+        self.call_carrier(carrier, count, move |setting, pre| {
+            carrier::read_responses(setting, pre, &settings, &responses)
+        })
+        .await
+    }
+
+    async fn call_carrier<T: Send + 'static>(
+        &self,
+        carrier: &str,
+        count: usize,
+        call_batch: impl FnOnce(Setting<'_>, &CarrierPre) -> Vec<Result<T, CallError>> + Send + 'static,
+    ) -> Vec<Result<T, CallError>> {
+        if count == 0 {
+            return Vec::new();
+        }
+        let run = async {
+            let call = Call::new(self, carrier, PluginKind::Carrier)?;
+            let batch = move || match &call.plugin.ready {
+                Ready::Carrier(pre) => call_batch(call.setting(), pre),
+                Ready::Renderer(_) => unreachable!("the registry checked the kind"),
+            };
+            self.0.threads.run(batch).await
+        };
+        match run.await {
+            Ok(results) => results,
+            Err(error) => (0..count).map(|_| Err(CallError::Plugin(error.clone()))).collect(),
+        }
+    }
+
+    /// How many threads run plugins.
+    pub fn threads(&self) -> usize {
+        self.0.threads.count()
+    }
+}
+
+type CarrierPre = crate::bindings::carrier::CarrierPluginPre<crate::state::State>;
+
+/// What a job on the plugin threads owns. It holds the plugin as it was when the call began.
+struct Call {
+    host: Arc<Inner>,
+    plugin: Arc<Plugin>,
+    now: chrono::DateTime<chrono::Utc>,
+}
+
+impl Call {
+    fn new(host: &PluginHost, name: &str, kind: PluginKind) -> Result<Self, PluginError> {
+        let plugin = host.0.registry.get(name, kind)?;
+        Ok(Self { host: Arc::clone(&host.0), plugin, now: host.0.clock.now() })
+    }
+
+    fn setting(&self) -> Setting<'_> {
+        Setting {
+            engine: &self.host.engine,
+            limits: &self.host.limits,
+            plugin: &self.plugin.info.name,
+            kind: self.plugin.info.kind,
+            now: self.now,
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! HTTP as plain values, as carrier plugins see it.
+
+use std::fmt;
+
+/// One header of a request or a response.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Header {
+    /// As the plugin or the server wrote it; compared without regard to case.
+    pub name: String,
+    /// Text. Header bytes that are not UTF-8 are replaced when a response is read.
+    pub value: String,
+}
+
+impl Header {
+    /// A header from its two parts.
+    pub fn new(name: impl Into<String>, value: impl Into<String>) -> Self {
+        Self { name: name.into(), value: value.into() }
+    }
+}
+
+/// Shows the name only: a value may hold a phone number.
+impl fmt::Debug for Header {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ({} bytes)", self.name, self.value.len())
+    }
+}
+
+/// How the host authenticates a request. Secrets are only named here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// `Authorization: Bearer <secret>`.
+    Bearer {
+        /// The secret's name.
+        secret: String,
+    },
+    /// `Authorization: Basic base64(<user>:<secret>)`.
+    Basic {
+        /// Not a secret, for example an account id.
+        user: String,
+        /// The name of the secret that is the password.
+        password_secret: String,
+    },
+    /// `<name>: <secret>`.
+    Header {
+        /// The header's name.
+        name: String,
+        /// The secret's name.
+        secret: String,
+    },
+}
+
+/// A request that a carrier plugin asks the host to make. Nothing in it is trusted.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Request {
+    /// `GET`, `POST`, `PUT`, `PATCH` or `DELETE`.
+    pub method: String,
+    /// Absolute.
+    pub url: String,
+    /// May hold `{{secret:NAME}}` in values.
+    pub headers: Vec<Header>,
+    /// May hold `{{secret:NAME}}` when it is a form or JSON.
+    pub body: Vec<u8>,
+    /// The credential to add.
+    pub credential: Option<Credential>,
+}
+
+/// Shows neither the query, which may hold a phone number, nor the body.
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("url", &self.url.split('?').next().unwrap_or_default())
+            .field("headers", &self.headers)
+            .field("body_bytes", &self.body.len())
+            .field("credential", &self.credential)
+            .finish()
+    }
+}
+
+/// What the server answered, with every secret of the grant blotted out.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Response {
+    /// For example 201.
+    pub status: u16,
+    /// In the order they came.
+    pub headers: Vec<Header>,
+    /// Whole, within the size limit.
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    /// The first header of this name, without regard to case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|h| h.name.eq_ignore_ascii_case(name)).map(|h| h.value.as_str())
+    }
+}
+
+/// Shows sizes only.
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Response")
+            .field("status", &self.status)
+            .field("headers", &self.headers)
+            .field("body_bytes", &self.body.len())
+            .finish()
+    }
+}

@@ -1,0 +1,149 @@
+//! What a component says about itself, compared with what the host offers, before any of it runs.
+
+use wasmtime::component::Component;
+use wasmtime::component::types::ComponentItem;
+
+use crate::error::LoadError;
+use crate::manifest::Manifest;
+use crate::registry::PluginKind;
+use crate::wasi;
+
+/// The contract that this host speaks. Plugins of any 0.1.x fit.
+pub(crate) const CONTRACT_VERSION: &str = "0.1.0";
+
+const CONTRACT: &str = "dripline:plugin/";
+
+/// A plugin's name stands in routes, steps and file names.
+pub(crate) fn name(name: &str) -> Result<(), LoadError> {
+    let fits = (1..=64).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    if fits { Ok(()) } else { Err(LoadError::Name { name: name.to_owned() }) }
+}
+
+/// The one kind that the component exports.
+pub(crate) fn exports(plugin: &str, component: &Component) -> Result<PluginKind, LoadError> {
+    let engine = component.engine();
+    let mut kinds = Vec::new();
+    let mut names = Vec::new();
+    for (name, _) in component.component_type().exports(engine) {
+        names.push(format!("`{name}`"));
+        let Some((interface, version)) = contract_interface(name) else { continue };
+        let kind = match interface {
+            "renderer" => PluginKind::Renderer,
+            "carrier" => PluginKind::Carrier,
+            // Abilities of later contracts, which this host does not use.
+            _ => continue,
+        };
+        same_contract(plugin, version)?;
+        kinds.push(kind);
+    }
+    match kinds[..] {
+        [kind] => Ok(kind),
+        _ => Err(LoadError::Exports {
+            plugin: plugin.to_owned(),
+            exports: if names.is_empty() { "nothing".to_owned() } else { names.join(", ") },
+        }),
+    }
+}
+
+/// That it imports nothing but the contract and the neutral parts of WASI.
+pub(crate) fn imports(plugin: &str, component: &Component) -> Result<(), LoadError> {
+    let engine = component.engine();
+    let mut forbidden = Vec::new();
+    for (name, item) in component.component_type().imports(engine) {
+        match contract_interface(name) {
+            Some((interface, version)) => {
+                same_contract(plugin, version)?;
+                contract_functions(plugin, interface, &item.ty, engine)?;
+            }
+            None if wasi::is_allowed(name) => {}
+            None => forbidden.push(format!("`{name}`")),
+        }
+    }
+    if forbidden.is_empty() {
+        return Ok(());
+    }
+    Err(LoadError::ForbiddenImports { plugin: plugin.to_owned(), imports: forbidden })
+}
+
+/// `dripline:plugin/log@0.1.0` as `log` and `0.1.0`.
+fn contract_interface(name: &str) -> Option<(&str, &str)> {
+    name.strip_prefix(CONTRACT)?.split_once('@')
+}
+
+fn same_contract(plugin: &str, version: &str) -> Result<(), LoadError> {
+    let (track, _) = CONTRACT_VERSION.rsplit_once('.').expect("a version has three parts");
+    if version.rsplit_once('.').is_some_and(|(theirs, _)| theirs == track) {
+        return Ok(());
+    }
+    Err(LoadError::ContractVersion {
+        plugin: plugin.to_owned(),
+        built_for: version.to_owned(),
+        host: CONTRACT_VERSION,
+    })
+}
+
+/// A newer minor version may have added functions; they are named here, rather than left to trap.
+fn contract_functions(
+    plugin: &str,
+    interface: &str,
+    item: &ComponentItem,
+    engine: &wasmtime::Engine,
+) -> Result<(), LoadError> {
+    let offered: &[&str] = if interface == "log" { &["write"] } else { &[] };
+    let ComponentItem::ComponentInstance(instance) = item else { return Ok(()) };
+    let missing: Vec<String> = instance
+        .exports(engine)
+        .filter(|(name, item)| {
+            matches!(item.ty, ComponentItem::ComponentFunc(_)) && !offered.contains(name)
+        })
+        .map(|(name, _)| format!("{interface}.{name}"))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(LoadError::Contract {
+        plugin: plugin.to_owned(),
+        host: CONTRACT_VERSION,
+        text: format!("missing: {}", missing.join(", ")),
+    })
+}
+
+/// That a carrier's manifest makes sense.
+pub(crate) fn manifest(plugin: &str, manifest: &Manifest) -> Result<(), LoadError> {
+    let wrong = |text: String| Err(LoadError::Manifest { plugin: plugin.to_owned(), text });
+    if manifest.name != plugin {
+        return wrong(format!("it calls itself `{}`", manifest.name));
+    }
+    for (index, setting) in manifest.settings.iter().enumerate() {
+        let fits = !setting.name.is_empty()
+            && setting.name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+        if !fits {
+            return wrong(format!("`{}` is no name for a setting", setting.name));
+        }
+        if manifest.settings[..index].iter().any(|earlier| earlier.name == setting.name) {
+            return wrong(format!("the setting `{}` is declared twice", setting.name));
+        }
+        if setting.secret && setting.default.is_some() {
+            return wrong(format!("the secret `{}` has a default", setting.name));
+        }
+    }
+    for origin in &manifest.origins {
+        match origin.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
+            Some(name) => {
+                if !manifest.settings.iter().any(|s| s.name == name && !s.secret) {
+                    return wrong(format!("the origin `{origin}` names no plain setting"));
+                }
+            }
+            None => {
+                if let Err(error) = crate::egress::Origin::parse(origin) {
+                    return wrong(error.to_string());
+                }
+            }
+        }
+    }
+    if let Err(error) = manifest.segments.validate() {
+        return wrong(error.to_string());
+    }
+    Ok(())
+}

@@ -1,0 +1,52 @@
+//! What the host keeps for one instance.
+
+use chrono::{DateTime, Utc};
+use wasmtime::Store;
+
+use crate::deadline::Deadline;
+use crate::engine::Engine;
+use crate::limits::{Limiter, Limits};
+use crate::log::LogSink;
+use crate::registry::PluginKind;
+use crate::wasi::Neutral;
+
+/// A store's data.
+pub(crate) struct State {
+    pub(crate) limiter: Limiter,
+    pub(crate) deadline: Deadline,
+    pub(crate) wasi: Neutral,
+    pub(crate) log: LogSink,
+}
+
+/// A fresh store for one batch.
+pub(crate) fn store(
+    engine: &Engine,
+    limits: &Limits,
+    plugin: &str,
+    kind: PluginKind,
+    now: DateTime<Utc>,
+) -> Store<State> {
+    let (memory, deadline) = match kind {
+        PluginKind::Renderer => (limits.renderer_memory_bytes, limits.render_deadline),
+        PluginKind::Carrier => (limits.carrier_memory_bytes, limits.carrier_deadline),
+    };
+    let state = State {
+        limiter: Limiter::new(limits, memory),
+        deadline: Deadline::new(deadline),
+        wasi: Neutral::new(now),
+        log: LogSink::new(plugin, limits),
+    };
+    let mut store = Store::new(&engine.wasm, state);
+    store.limiter(|state| &mut state.limiter);
+    store.set_hostcall_fuel(limits.output_bytes);
+    store.set_max_component_handles(limits.handles);
+    store.epoch_deadline_callback(|mut store| store.data_mut().deadline.passed());
+    start_call(&mut store);
+    store
+}
+
+/// Gives the next call its whole time.
+pub(crate) fn start_call(store: &mut Store<State>) {
+    let ticks = store.data_mut().deadline.restart();
+    store.set_epoch_deadline(ticks);
+}
