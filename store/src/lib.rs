@@ -30,6 +30,8 @@ pub mod queue;
 pub mod route;
 pub mod selection;
 pub mod step;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod trail;
 pub mod worker_registry;
 pub mod workflow;
