@@ -30,6 +30,7 @@ pub mod queue;
 pub mod route;
 pub mod selection;
 pub mod step;
+pub mod sweep;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod trail;

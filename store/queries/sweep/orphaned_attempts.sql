@@ -1,0 +1,24 @@
+-- Attempts of a gone worker that nobody will end: they and their deliveries become unknown. What is known
+-- about them is only that they may have left. Enough is locked for a late settlement to wait or come first.
+WITH orphans AS (
+    SELECT d.delivery_id, d.attempt
+    FROM attempts a JOIN deliveries d USING (delivery_id, attempt)
+    WHERE a.outcome IS NULL AND a.worker_id = $1 AND d.state = 'sending'
+    ORDER BY d.delivery_id
+    LIMIT $4
+    FOR NO KEY UPDATE OF d
+),
+unknown AS (
+    UPDATE deliveries d
+    SET state = 'unknown', reason_code = 'worker_gone', reason_text = $3::TEXT
+    FROM orphans o
+    WHERE d.delivery_id = o.delivery_id AND d.attempt = o.attempt AND d.state = 'sending'
+    RETURNING d.delivery_id, d.attempt
+),
+ended AS (
+    UPDATE attempts a
+    SET outcome = 'unknown', finished_at = $2::TIMESTAMPTZ, reason_code = 'worker_gone', reason_text = $3::TEXT
+    FROM unknown u
+    WHERE a.delivery_id = u.delivery_id AND a.attempt = u.attempt
+)
+SELECT count(*) AS "orphans!" FROM unknown

@@ -1,0 +1,16 @@
+//! Sweeps: each reads the state, puts right what a fault left behind, and takes no hints about what
+//! happened. Each can run at any time, in any number of processes at once, and finds nothing to do
+//! where all is well. Its cost is that of what is due or on the wire, not of what is waiting.
+
+mod dead_workers;
+mod missing_tickets;
+mod stray_tickets;
+mod unfinished_purges;
+
+pub use dead_workers::{Buried, dead_workers};
+pub use missing_tickets::missing_tickets;
+pub use stray_tickets::stray_tickets;
+pub use unfinished_purges::unfinished_purges;
+
+/// Rows in one transaction of a sweep.
+const BATCH: i64 = 5_000;
