@@ -180,7 +180,24 @@ impl Layers {
         };
         below(&mut settings.plugins.directory, "plugins");
         below(&mut settings.plugins.cache_directory, "plugin-cache");
+        make_paths_absolute(&mut settings);
         Ok(settings)
+    }
+}
+
+/// Programs hand these paths to servers that run in other directories.
+fn make_paths_absolute(settings: &mut Settings) {
+    let paths = [
+        Some(&mut settings.state_dir),
+        Some(&mut settings.plugins.directory),
+        Some(&mut settings.plugins.cache_directory),
+        settings.database.embedded.binaries_dir.as_mut(),
+    ];
+    for path in paths.into_iter().flatten() {
+        // Fails only where the current directory is gone; then a relative path is all there is.
+        if let Ok(absolute) = std::path::absolute(&*path) {
+            *path = absolute;
+        }
     }
 }
 
