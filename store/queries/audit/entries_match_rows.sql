@@ -11,12 +11,11 @@ WITH settled AS MATERIALIZED (
     GROUP BY capture_entry_id, release_entry_id, account_id
 ),
 pointed AS (
-    SELECT hold_entry_id AS entry_id, account_id,
-           sum((SELECT sum(m) FROM unnest(step_micros) m)) AS micros,
-           sum((SELECT sum(s) FROM unnest(step_segments) s)) AS segments,
-           count(*) AS items
-    FROM enrollments
-    GROUP BY hold_entry_id, account_id
+    SELECT e.hold_entry_id AS entry_id, e.account_id, sum(step.micros) AS micros,
+           sum(step.segments) AS segments, count(*) FILTER (WHERE step.position = 1) AS items
+    FROM enrollments e,
+         unnest(e.step_micros, e.step_segments) WITH ORDINALITY AS step (micros, segments, position)
+    GROUP BY e.hold_entry_id, e.account_id
     UNION ALL
     SELECT a.extra_hold_entry_id, d.account_id, sum(a.extra_micros), sum(a.extra_segments), count(*)
     FROM attempts a JOIN deliveries d USING (delivery_id)

@@ -1,8 +1,11 @@
 -- 5. One live enrollment per contact and workflow, and per contact where the account allows only one;
 -- one live delivery per live enrollment, and none queued for one that has ended. $1: how many to show.
 WITH live AS MATERIALIZED (
-    SELECT enrollment_id, workflow_id, contact_id, exclusive
-    FROM enrollments WHERE exit_cause IS NULL
+    SELECT e.enrollment_id, e.workflow_id, e.contact_id, e.exclusive,
+           -- Behind a pause's fence a sent message has no successor; its purge ends the enrollment.
+           e.epoch = w.epoch AS open
+    FROM enrollments e JOIN workflows w USING (workflow_id)
+    WHERE e.exit_cause IS NULL
 ),
 waiting AS (
     SELECT enrollment_id, count(*) AS deliveries, count(*) FILTER (WHERE state = 'queued') AS queued
@@ -23,7 +26,7 @@ problems AS (
     FROM live l
     FULL JOIN waiting w USING (enrollment_id)
     WHERE w.deliveries > 1
-       OR w.enrollment_id IS NULL
+       OR w.enrollment_id IS NULL AND l.open
        OR l.enrollment_id IS NULL AND w.queued > 0
 )
 SELECT subject AS "subject!", problem AS "problem!", count(*) OVER () AS "found!"
