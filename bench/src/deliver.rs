@@ -1,0 +1,142 @@
+//! How fast messages are delivered by the whole daemon: claimed, rendered, marked, sent, settled and
+//! acknowledged, and their enrollments taken to the next step.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use dripline_plugin_host::egress::Wire;
+use dripline_plugin_host::testing::Canned;
+use dripline_store::Pool;
+use dripline_worker::daemon::{Daemon, DaemonOptions, Parts};
+use dripline_worker::lifecycle::Stop;
+
+use crate::carrier::Carrier;
+use crate::database::{Counters, analyze};
+use crate::lab::Lab;
+use crate::limit;
+use crate::report::{Figure, per_second};
+use crate::seed::{CarrierAt, Seed};
+
+/// Between two looks at how far a run has come.
+const LOOK: Duration = Duration::from_millis(20);
+/// A run that stands still for so long is broken.
+const STANDSTILL: Duration = Duration::from_secs(30);
+
+/// Where the messages go.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Form {
+    /// Answered inside the worker: no socket.
+    Engine,
+    /// HTTP over loopback to the simulator's process.
+    Wire,
+}
+
+impl Form {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Engine => "engine",
+            Self::Wire => "wire",
+        }
+    }
+}
+
+/// Sends `messages` while `backlog` tickets were waiting at the start, `runs` times.
+pub(crate) async fn run(
+    lab: &Lab,
+    form: Form,
+    messages: usize,
+    backlog: usize,
+    runs: usize,
+) -> anyhow::Result<Figure> {
+    let mut rates = Vec::new();
+    let mut limits = Vec::new();
+    let mut work = None;
+    for run in 0..runs {
+        let carrier = Carrier::start()?;
+        let name = format!("deliver_{}_{backlog}_{run}", form.as_str());
+        let (pool, _) = waiting(lab, &name, carrier.at(), backlog).await?;
+        let before = Counters::read(&pool).await?;
+        rates.push(deliver(lab, form, &pool, messages.min(backlog)).await?);
+        work = Some(before.until(Counters::read(&pool).await?));
+        pool.close().await;
+
+        let limited = messages.min(backlog).min(LIMIT_MESSAGES);
+        let (pool, _) = waiting(lab, &format!("{name}_limit"), carrier.at(), limited).await?;
+        limits.push(limit::drain(&pool, lab.clock.clone(), limited).await?);
+        pool.close().await;
+    }
+    let figure = Figure::of("deliver", form.as_str(), "messages/s", messages.min(backlog), &rates);
+    Ok(figure.with_backlog(backlog).with_limit(&limits).with_work(work))
+}
+
+/// Enough for a steady rate of the limit.
+const LIMIT_MESSAGES: usize = 50_000;
+
+async fn waiting(
+    lab: &Lab,
+    name: &str,
+    carrier: &CarrierAt,
+    backlog: usize,
+) -> anyhow::Result<(Pool, Seed)> {
+    let pool = lab.server.database(name).await?;
+    let seed = Seed::plant(&pool, &*lab.clock, carrier, backlog, 1).await?;
+    seed.enroll(&pool, &*lab.clock, &lab.plugins, backlog).await?;
+    analyze(&pool).await?;
+    Ok((pool, seed))
+}
+
+async fn deliver(lab: &Lab, form: Form, pool: &Pool, messages: usize) -> anyhow::Result<f64> {
+    let wire: Arc<dyn Wire> = match form {
+        Form::Wire => Arc::new(lab.egress()),
+        Form::Engine => Arc::new(Canned::json(201, r#"{"sid":"SM{n}","status":"queued"}"#)),
+    };
+    let stop = Stop::new();
+    let parts = Parts {
+        pool: pool.clone(),
+        clock: lab.clock.clone(),
+        plugins: lab.plugins.clone(),
+        wire,
+        stop: stop.clone(),
+    };
+    let daemon = Daemon::register(parts, options()?).await?;
+    let begun = Instant::now();
+    let working = tokio::spawn(daemon.run());
+    let seconds = until_sent(pool, messages, begun).await?;
+    stop.finish();
+    working.await.context("run the daemon")??;
+    Ok(seconds)
+}
+
+fn options() -> anyhow::Result<DaemonOptions> {
+    // An empty directory and an almost empty environment, so that only the defaults speak.
+    let directory = tempfile::tempdir().context("create a directory")?;
+    let environment = [("DRIPLINE_STATE_DIR", directory.path())];
+    let settings = dripline_config::load_from(directory.path(), None, environment)
+        .context("read the default settings")?;
+    Ok(dripline_worker::options::daemon(&settings.worker))
+}
+
+async fn until_sent(pool: &Pool, messages: usize, begun: Instant) -> anyhow::Result<f64> {
+    let (mut last, mut moved) = (0, Instant::now());
+    loop {
+        let sent: i64 = sqlx::query_scalar(
+            "SELECT coalesce(sum(items), 0)::bigint FROM ledger_entries WHERE kind = 'capture'",
+        )
+        .fetch_one(pool)
+        .await
+        .context("count the messages sent")?;
+        let sent = usize::try_from(sent).unwrap_or(0);
+        if sent >= messages {
+            return Ok(per_second(sent, begun.elapsed().as_secs_f64()));
+        }
+        if sent > last {
+            (last, moved) = (sent, Instant::now());
+        }
+        anyhow::ensure!(
+            moved.elapsed() < STANDSTILL,
+            "only {sent} of {messages} messages were sent"
+        );
+        tokio::time::sleep(LOOK).await;
+    }
+}

@@ -1,0 +1,38 @@
+//! What every bench uses: a server, the time, and the plugins.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use dripline_domain::clock::{Clock, SystemClock};
+use dripline_plugin_host::egress::{Egress, EgressOptions};
+use dripline_plugin_host::{HostOptions, PluginHost};
+
+use crate::server::Server;
+
+/// What every bench uses.
+#[derive(Debug)]
+pub(crate) struct Lab {
+    /// The server that is measured.
+    pub(crate) server: Server,
+    /// The machine's clock.
+    pub(crate) clock: Arc<dyn Clock>,
+    /// The bundled plugins.
+    pub(crate) plugins: PluginHost,
+}
+
+impl Lab {
+    /// Starts a server and loads the plugins of `directory`.
+    pub(crate) async fn open(directory: &Path) -> anyhow::Result<Self> {
+        let plugins = PluginHost::new(HostOptions::default())?;
+        plugins
+            .load_directory(directory)
+            .with_context(|| format!("load the plugins of {}", directory.display()))?;
+        Ok(Self { server: Server::start().await?, clock: Arc::new(SystemClock), plugins })
+    }
+
+    /// A new HTTP door with the sizes and times that are the default.
+    pub(crate) fn egress(&self) -> Egress {
+        Egress::new(EgressOptions::default())
+    }
+}
