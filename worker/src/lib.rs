@@ -1,1 +1,23 @@
-//! Stub.
+//! The worker daemon: takes tickets from the queue, and renders, marks, sends and settles the
+//! deliveries they name.
+//!
+//! Layout: [`queue`] is our apalis backend, [`jobs`] holds its handlers, [`sweeps`] the periodic
+//! repairs, [`batch`] the natural batching that every stage of a handler uses. [`outage`] repeats
+//! what a lost database did not answer, [`lifecycle`] stops in three levels, [`environment`] is
+//! what a handler may touch, and [`daemon`] puts all of it together.
+//!
+//! To add a periodic repair: add a module to `sweeps` with a `run_once` that reads state and takes
+//! no hints, and start it in `sweeps::start`. To add a stage to a delivery: add a module under
+//! `jobs::deliver` with one batcher, and call it in `Deliver::deliver`.
+
+pub mod batch;
+pub mod crash;
+pub mod daemon;
+pub mod environment;
+pub mod jobs;
+pub mod lifecycle;
+pub mod options;
+pub mod outage;
+pub mod queue;
+pub mod sweeps;
+pub mod telemetry;

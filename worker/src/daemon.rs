@@ -1,0 +1,148 @@
+//! The daemon as a whole: registration, queue, handlers and sweeps, from start to stop.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use anyhow::Context;
+use apalis_core::monitor::Monitor;
+use apalis_core::worker::builder::WorkerBuilder;
+use apalis_core::worker::ext::parallelize::ParallelizeExt;
+use dripline_domain::clock::Clock;
+use dripline_domain::retry::RetryPolicy;
+use dripline_plugin_host::PluginHost;
+use dripline_plugin_host::egress::Wire;
+use dripline_store::worker_registry::{self, Registration};
+use dripline_store::{Pool, installation};
+use uuid::Uuid;
+
+use crate::environment::{Batches, Environment};
+use crate::jobs::deliver::Deliver;
+use crate::lifecycle::Stop;
+use crate::outage::Outage;
+use crate::queue::{Queue, QueueFailure, QueueOptions, TicketBackend};
+use crate::sweeps::{self, SweepOptions};
+
+/// What the daemon is made from.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// Connections to a database of this version's schema.
+    pub pool: Pool,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The plugins, loaded.
+    pub plugins: PluginHost,
+    /// The way out.
+    pub wire: Arc<dyn Wire>,
+    /// Stops the daemon.
+    pub stop: Stop,
+}
+
+/// How the daemon works.
+#[derive(Clone, Copy, Debug)]
+pub struct DaemonOptions {
+    /// How tickets are claimed.
+    pub queue: QueueOptions,
+    /// Batches of each stage.
+    pub batches: Batches,
+    /// When failed attempts are tried again.
+    pub retry: RetryPolicy,
+    /// How the sweeps run.
+    pub sweeps: SweepOptions,
+}
+
+/// A registered worker that has not begun to claim.
+#[derive(Debug)]
+pub struct Daemon {
+    registration: Registration,
+    environment: Arc<Environment>,
+    options: DaemonOptions,
+}
+
+/// Why a daemon has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It was asked to.
+    Stopped,
+    /// Other workers took it for dead. What it had begun is settled; it may go on under a new name.
+    Buried,
+}
+
+impl Daemon {
+    /// Registers this process under a fresh name. Waits for the database if it has to.
+    pub async fn register(parts: Parts, options: DaemonOptions) -> anyhow::Result<Self> {
+        let Parts { pool, clock, plugins, wire, stop } = parts;
+        let stop = stop.child();
+        let outage = Arc::new(Outage::new(stop.clone()));
+        let installation_id = outage
+            .outlast("installation.id", || installation::id(&pool))
+            .await
+            .context("read the installation's id")?;
+        let registration = outage
+            .outlast("worker_registry.register", || async {
+                // A fresh name for each try: an unanswered one may have been registered.
+                worker_registry::register(&pool, &*clock, &fresh_name()).await
+            })
+            .await
+            .context("register the worker")?;
+        let environment = Environment {
+            pool,
+            clock,
+            outage,
+            stop,
+            worker_id: registration.worker_id,
+            installation_id,
+            retry: options.retry,
+            plugins,
+            wire,
+            batches: options.batches,
+        };
+        Ok(Self { registration, environment: Arc::new(environment), options })
+    }
+
+    /// The worker's name: host, process id and a fresh id.
+    pub fn name(&self) -> &str {
+        &self.registration.name
+    }
+
+    /// Works until it is stopped, and then until everything begun is settled.
+    pub async fn run(self) -> anyhow::Result<Ended> {
+        let Self { registration, environment, options } = self;
+        let name = registration.name.clone();
+        let queue = Arc::new(Queue::new(registration, &environment, options.queue));
+        let deliver = Arc::new(Deliver::start(environment.clone()));
+        let sweeps = sweeps::start(&environment, options.sweeps);
+        let backend = queue.clone();
+        let monitor = Monitor::new().register(move |_| {
+            let deliver = deliver.clone();
+            WorkerBuilder::new(name.as_str())
+                .backend(TicketBackend::new(backend.clone()))
+                .parallelize(tokio::spawn)
+                .build(move |payload: Vec<u8>| {
+                    let deliver = deliver.clone();
+                    async move { Ok::<_, Infallible>(deliver.handle(&payload).await) }
+                })
+        });
+        let stopping = async {
+            environment.stop.finishing().await;
+            Ok(())
+        };
+        monitor.run_with_signal(stopping).await.context("run the queue")?;
+        drop(sweeps);
+        match queue.failure() {
+            None => Ok(Ended::Stopped),
+            Some(QueueFailure::Buried) => Ok(Ended::Buried),
+            Some(failure) => Err(failure.into()),
+        }
+    }
+}
+
+/// Host, process id, and a part that no two incarnations share: whoever comes back is somebody new.
+fn fresh_name() -> String {
+    let host = std::env::var("HOSTNAME")
+        .ok()
+        .or_else(|| std::fs::read_to_string("/proc/sys/kernel/hostname").ok())
+        .map(|host| host.trim().to_owned())
+        .filter(|host| !host.is_empty())
+        .unwrap_or_else(|| "host".to_owned());
+    format!("{host}-{}-{}", std::process::id(), Uuid::new_v4().simple())
+}

@@ -1,0 +1,49 @@
+//! What a handler may touch.
+
+use std::sync::Arc;
+
+use dripline_domain::clock::Clock;
+use dripline_domain::ids::WorkerId;
+use dripline_domain::retry::RetryPolicy;
+use dripline_plugin_host::PluginHost;
+use dripline_plugin_host::egress::Wire;
+use dripline_store::Pool;
+use uuid::Uuid;
+
+use crate::batch::BatchLimits;
+use crate::lifecycle::Stop;
+use crate::outage::Outage;
+
+/// Everything that a handler is given, and nothing else: no globals, no environment variables.
+#[derive(Debug)]
+pub struct Environment {
+    /// Handed to store functions, never queried here.
+    pub pool: Pool,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Repeats database operations through outages.
+    pub outage: Arc<Outage>,
+    /// How far stopping has come.
+    pub stop: Stop,
+    /// This incarnation.
+    pub worker_id: WorkerId,
+    /// Makes our references unique between installations.
+    pub installation_id: Uuid,
+    /// When a failed attempt is tried again.
+    pub retry: RetryPolicy,
+    /// Renderers and carriers.
+    pub plugins: PluginHost,
+    /// The one HTTP door, or what stands in for it in a bench.
+    pub wire: Arc<dyn Wire>,
+    /// How large batches may grow and how many may run at once.
+    pub batches: Batches,
+}
+
+/// Batches of the two kinds of stages.
+#[derive(Clone, Copy, Debug)]
+pub struct Batches {
+    /// Of each stage that is a transaction or a query.
+    pub database: BatchLimits,
+    /// Of each stage that calls plugins.
+    pub plugins: BatchLimits,
+}

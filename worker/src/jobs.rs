@@ -1,0 +1,3 @@
+//! Queue handlers.
+
+pub mod deliver;

@@ -1,0 +1,187 @@
+//! Delivers one message: load, render, build, mark, send, settle.
+//!
+//! A ticket names a delivery and this is its story. Every stage takes what is waiting as one batch
+//! ([`crate::batch`]), so a handler reads as if it were alone while its transactions are shared by
+//! hundreds. The COMMIT of the mark is the point of no return: before it a delivery is given up or
+//! left alone, after it the attempt is settled with what is known about it, in every case.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use dripline_domain::delivery::{AttemptOutcome, Reason};
+use dripline_domain::ids::DeliveryId;
+use dripline_plugin_host::{CallError, outcome};
+use dripline_store::delivery::DueDelivery;
+use dripline_store::ops::GiveUp;
+use dripline_store::queue::read_payload;
+use futures::FutureExt;
+use tracing::Instrument;
+
+use crate::environment::Environment;
+use crate::queue::Disposition;
+
+mod build;
+mod by_route;
+mod divide;
+mod load;
+mod mark;
+mod render;
+mod routes;
+mod send;
+mod settle;
+
+use build::Build;
+use load::Load;
+use mark::Mark;
+use render::Render;
+use routes::Routes;
+use send::Send;
+use settle::Settle;
+
+/// The handler of delivery tickets, with the batchers of its stages. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Deliver {
+    environment: Arc<Environment>,
+    load: Load,
+    render: Render,
+    routes: Arc<Routes>,
+    build: Build,
+    mark: Mark,
+    send: Send,
+    settle: Settle,
+}
+
+/// How the handling of a ticket ended.
+#[derive(Debug)]
+enum Outcome {
+    /// There was nothing to do: another ticket was quicker, or the delivery is not due, or over.
+    Stale,
+    /// Nothing was begun, since the daemon stops.
+    Stopping,
+    /// It ended before the wire. `attempt` is the number of hand-overs before this one.
+    GivenUp { delivery_id: DeliveryId, attempt: u32, cause: GiveUp },
+    /// It was marked, and this is what is known about the attempt.
+    Attempted { delivery_id: DeliveryId, attempt: u32, outcome: AttemptOutcome },
+    /// The database refused, or the daemon was abandoned. Nothing can be recorded now; the sweeps
+    /// put it right.
+    Interrupted,
+}
+
+impl Outcome {
+    /// The delivery ends or waits, for `cause`, without having been handed over.
+    fn given_up(delivery: &DueDelivery, cause: GiveUp) -> Self {
+        Self::GivenUp { delivery_id: delivery.delivery_id, attempt: delivery.attempt, cause }
+    }
+
+    /// A plugin gave nothing to send. Nothing has left, so that it is given up or tried again,
+    /// whatever the plugin says.
+    fn before_wire(delivery: &DueDelivery, plugin: &str, error: &CallError) -> Self {
+        let cause = match outcome::before_wire(plugin, error) {
+            AttemptOutcome::Refused(reason) => GiveUp::Refused(reason),
+            AttemptOutcome::NotSent { reason, .. } | AttemptOutcome::Unknown(reason) => {
+                GiveUp::Retry(reason)
+            }
+            AttemptOutcome::Accepted { .. } => unreachable!("nothing is accepted before the wire"),
+        };
+        Self::given_up(delivery, cause)
+    }
+}
+
+/// How far a delivery has come, for the case that its handler panics.
+#[derive(Clone, Copy, Debug, Default)]
+struct Progress {
+    loaded: Option<(DeliveryId, u32)>,
+    marked: bool,
+}
+
+impl Deliver {
+    /// Starts the batchers of the stages. Must be called inside the runtime.
+    pub fn start(environment: Arc<Environment>) -> Self {
+        Self {
+            load: Load::start(&environment),
+            render: Render::start(&environment),
+            routes: Arc::new(Routes::new(environment.clone())),
+            build: Build::start(&environment),
+            mark: Mark::start(&environment),
+            send: Send::start(&environment),
+            settle: Settle::start(&environment),
+            environment,
+        }
+    }
+
+    /// Handles one ticket. Handling one twice, late, or for nothing is harmless.
+    pub async fn handle(&self, payload: &[u8]) -> Disposition {
+        let delivery_id = match read_payload(payload) {
+            Ok(delivery_id) => delivery_id,
+            Err(error) => {
+                tracing::error!(%error, "a ticket that cannot be read is dropped");
+                return Disposition::Done;
+            }
+        };
+        let span = tracing::debug_span!("job.deliver", delivery.id = %delivery_id);
+        async {
+            let mut progress = Progress::default();
+            let delivered = AssertUnwindSafe(self.deliver(delivery_id, &mut progress));
+            let outcome = match delivered.catch_unwind().await {
+                Ok(Ok(outcome) | Err(outcome)) => outcome,
+                Err(_) => progress.after_panic(delivery_id),
+            };
+            self.conclude(outcome).await
+        }
+        .instrument(span)
+        .await
+    }
+
+    /// The pipeline. Whatever ends it early is an outcome too, hence the `Err`.
+    async fn deliver(&self, id: DeliveryId, progress: &mut Progress) -> Result<Outcome, Outcome> {
+        let mut delivery = self.load.call(id).await?;
+        progress.loaded = Some((id, delivery.attempt));
+        load::check_time(&delivery, &*self.environment.clock)?;
+        let text = self.render.call(&mut delivery).await?;
+        let route = self.routes.get(&delivery).await?;
+        let segments = route.count_segments(&delivery, &text)?;
+        let request = self.build.call(&delivery, &route, text).await?;
+        if self.environment.stop.is_finishing() {
+            return Err(Outcome::Stopping);
+        }
+        let attempt = self.mark.call(&delivery, segments).await?;
+        progress.marked = true;
+        let outcome = self.send.call(&delivery, &route, request).await;
+        Ok(Outcome::Attempted { delivery_id: id, attempt, outcome })
+    }
+
+    /// All branching on how it ended.
+    async fn conclude(&self, outcome: Outcome) -> Disposition {
+        match outcome {
+            Outcome::Stale | Outcome::Interrupted => {}
+            Outcome::Stopping => return Disposition::Released,
+            Outcome::GivenUp { delivery_id, attempt, cause } => {
+                self.settle.give_up(delivery_id, attempt, cause).await;
+            }
+            Outcome::Attempted { delivery_id, attempt, outcome } => {
+                self.settle.finish(delivery_id, attempt, outcome).await;
+            }
+        }
+        Disposition::Done
+    }
+}
+
+impl Progress {
+    /// A panic is our mistake, and costs an attempt: before the mark it was not sent, after it
+    /// nobody knows.
+    fn after_panic(self, delivery_id: DeliveryId) -> Outcome {
+        tracing::error!(delivery.id = %delivery_id, "the handler of a delivery panicked");
+        let reason = Reason::new("worker_panic", "the worker failed while it handled the message");
+        match self {
+            Self { loaded: None, .. } => Outcome::Interrupted,
+            Self { loaded: Some((delivery_id, attempt)), marked: false } => {
+                Outcome::GivenUp { delivery_id, attempt, cause: GiveUp::Retry(reason) }
+            }
+            Self { loaded: Some((delivery_id, attempt)), marked: true } => Outcome::Attempted {
+                delivery_id,
+                attempt: attempt + 1,
+                outcome: AttemptOutcome::Unknown(reason),
+            },
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Build: the carrier plugin says what request would send the message.
+
+use std::sync::Arc;
+
+use dripline_plugin_host::PluginHost;
+use dripline_plugin_host::Request;
+use dripline_plugin_host::{CallError, Outgoing};
+use dripline_store::delivery::DueDelivery;
+
+use super::Outcome;
+use super::by_route::by_route;
+use super::routes::ReadyRoute;
+use crate::batch::Batcher;
+use crate::crash::crash_point;
+use crate::environment::Environment;
+
+type Built = Result<Request, CallError>;
+
+/// The stage.
+#[derive(Clone, Debug)]
+pub(super) struct Build {
+    environment: Arc<Environment>,
+    batcher: Batcher<(Arc<ReadyRoute>, Outgoing), Built>,
+}
+
+impl Build {
+    pub(super) fn start(environment: &Arc<Environment>) -> Self {
+        let plugins = environment.plugins.clone();
+        let batcher = Batcher::spawn("build", environment.batches.plugins, move |batch| {
+            let plugins = plugins.clone();
+            async move { build(&plugins, batch).await }
+        });
+        Self { environment: environment.clone(), batcher }
+    }
+
+    /// Builds the request of the attempt that will be marked next. Done before the mark, so that as
+    /// little as possible can go wrong after it.
+    pub(super) async fn call(
+        &self,
+        delivery: &DueDelivery,
+        route: &Arc<ReadyRoute>,
+        text: String,
+    ) -> Result<Request, Outcome> {
+        let message = Outgoing {
+            reference: self.reference(delivery),
+            sender: route.sender.clone(),
+            recipient: delivery.phone.as_str().to_owned(),
+            text,
+            callback_url: None,
+        };
+        let built = self.batcher.call((route.clone(), message)).await;
+        crash_point!("build-done");
+        match built {
+            Ok(Ok(request)) => Ok(request),
+            Ok(Err(error)) => Err(Outcome::before_wire(delivery, &route.carrier, &error)),
+            Err(_) => Err(Outcome::Interrupted),
+        }
+    }
+
+    /// Our name for the attempt, unique among all installations.
+    fn reference(&self, delivery: &DueDelivery) -> String {
+        let installation = self.environment.installation_id.simple();
+        format!("{installation}-{}-{}", delivery.delivery_id, delivery.attempt + 1)
+    }
+}
+
+async fn build(plugins: &PluginHost, batch: Vec<(Arc<ReadyRoute>, Outgoing)>) -> Vec<Built> {
+    let (groups, mut answers) = by_route(batch);
+    for mut group in groups {
+        let messages = group.take();
+        let route = &group.route;
+        let built = plugins.build_requests(&route.carrier, &route.settings, messages).await;
+        answers.fill(&group, built);
+    }
+    answers.finish()
+}

@@ -1,0 +1,152 @@
+//! Routes as a worker needs them, kept by id and revision.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use dripline_config::SecretReference;
+use dripline_domain::delivery::Reason;
+use dripline_domain::ids::RouteId;
+use dripline_domain::segment::SegmentRules;
+use dripline_plugin_host::Settings;
+use dripline_plugin_host::egress::{Grant, RouteRights, Secrets};
+use dripline_store::delivery::DueDelivery;
+use dripline_store::ops::GiveUp;
+use dripline_store::route::{self, Route};
+
+use super::Outcome;
+use crate::environment::Environment;
+use crate::outage::Unanswered;
+
+/// A route with everything resolved that a message needs.
+#[derive(Debug)]
+pub(super) struct ReadyRoute {
+    pub(super) carrier: String,
+    pub(super) sender: String,
+    pub(super) settings: Settings,
+    pub(super) grant: Grant,
+    revision: i64,
+    rules: SegmentRules,
+}
+
+/// Ready routes, one revision of each.
+#[derive(Debug)]
+pub(super) struct Routes {
+    environment: Arc<Environment>,
+    ready: RwLock<HashMap<RouteId, Arc<ReadyRoute>>>,
+    /// One loader at a time: a new revision is wanted by a whole batch at once.
+    loading: tokio::sync::Mutex<()>,
+}
+
+impl Routes {
+    pub(super) fn new(environment: Arc<Environment>) -> Self {
+        Self { environment, ready: RwLock::default(), loading: tokio::sync::Mutex::default() }
+    }
+
+    /// The delivery's route in the revision that the delivery was loaded with, or a later one.
+    /// Secrets are read once per revision: to change one, change the route or restart.
+    pub(super) async fn get(&self, delivery: &DueDelivery) -> Result<Arc<ReadyRoute>, Outcome> {
+        if let Some(route) = self.known(delivery) {
+            return Ok(route);
+        }
+        let _one_at_a_time = self.loading.lock().await;
+        if let Some(route) = self.known(delivery) {
+            return Ok(route);
+        }
+        let stored = self
+            .environment
+            .outage
+            .outlast("route.load", || route::load(&self.environment.pool, delivery.route_id))
+            .await;
+        let ready = match stored {
+            Ok(Some(route)) => self.prepare(route),
+            Ok(None) => Err(Reason::new("route_missing", "the step's route does not exist")),
+            Err(Unanswered::Abandoned) => return Err(Outcome::Interrupted),
+            Err(Unanswered::Refused(error)) => {
+                let error = anyhow::Error::from(error);
+                tracing::error!(route.id = %delivery.route_id, "failed to load a route: {error:#}");
+                return Err(Outcome::Interrupted);
+            }
+        };
+        match ready {
+            Ok(route) => {
+                let route = Arc::new(route);
+                let mut known = self.ready.write().unwrap_or_else(PoisonError::into_inner);
+                known.insert(delivery.route_id, route.clone());
+                Ok(route)
+            }
+            Err(reason) => {
+                tracing::warn!(route.id = %delivery.route_id, %reason, "a route cannot be used");
+                Err(Outcome::given_up(delivery, GiveUp::Retry(reason)))
+            }
+        }
+    }
+
+    fn known(&self, delivery: &DueDelivery) -> Option<Arc<ReadyRoute>> {
+        let known = self.ready.read().unwrap_or_else(PoisonError::into_inner);
+        known
+            .get(&delivery.route_id)
+            .filter(|route| route.revision >= delivery.route_revision)
+            .cloned()
+    }
+
+    /// Checks the route against its carrier's manifest and reads its secrets.
+    fn prepare(&self, route: Route) -> Result<ReadyRoute, Reason> {
+        let carrier = &route.carrier;
+        let manifest = self.environment.plugins.manifest(carrier).ok_or_else(|| {
+            let text = format!("this worker has no carrier plugin `{carrier}`");
+            Reason::new("plugin_not_loaded", text)
+        })?;
+        let settings = manifest
+            .complete_settings(&route.settings, route.secrets.keys().map(String::as_str))
+            .map_err(|error| Reason::new("route_settings", error.to_string()))?;
+        let rights = RouteRights {
+            allowed_origins: &route.allowed_origins,
+            allow_loopback: route.allow_loopback,
+            secrets: read_secrets(&route)?,
+        };
+        let grant = Grant::new(&manifest, &settings, &rights)
+            .map_err(|error| Reason::new("route_origins", error.to_string()))?;
+        Ok(ReadyRoute {
+            settings,
+            grant,
+            revision: route.revision,
+            rules: manifest.segments,
+            carrier: route.carrier,
+            sender: route.sender,
+        })
+    }
+}
+
+/// Reads what the route's references point to. An error names the reference, never the secret.
+fn read_secrets(route: &Route) -> Result<Secrets, Reason> {
+    let failed = |name: &str, error: &dyn std::fmt::Display| {
+        Reason::new("route_secret", format!("secret `{name}`: {error}"))
+    };
+    let mut secrets = Secrets::default();
+    for (name, reference) in &route.secrets {
+        let reference: SecretReference = reference.parse().map_err(|error| failed(name, &error))?;
+        let secret = reference.resolve().map_err(|error| failed(name, &error))?;
+        secrets.insert(name, secret.expose()).map_err(|error| failed(name, &error))?;
+    }
+    Ok(secrets)
+}
+
+impl ReadyRoute {
+    /// What the text comes to on this route, by the same rules by which it was priced. A text that
+    /// the carrier would never take is refused before anything is sent.
+    pub(super) fn count_segments(
+        &self,
+        delivery: &DueDelivery,
+        text: &str,
+    ) -> Result<u32, Outcome> {
+        let reason = if text.trim().is_empty() {
+            Reason::new("empty_text", "the text is empty")
+        } else {
+            match self.rules.measure(text) {
+                Ok(count) => return Ok(count.segments),
+                Err(error) => Reason::new("too_many_segments", error.to_string()),
+            }
+        };
+        Err(Outcome::given_up(delivery, GiveUp::Refused(reason)))
+    }
+}

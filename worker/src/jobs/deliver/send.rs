@@ -1,0 +1,101 @@
+//! Send: the wire, and what its answer means. No transaction is open here.
+
+use std::sync::Arc;
+
+use dripline_domain::delivery::{AttemptOutcome, Reason};
+use dripline_plugin_host::PluginError;
+use dripline_plugin_host::PluginHost;
+use dripline_plugin_host::egress::WireOutcome;
+use dripline_plugin_host::outcome;
+use dripline_plugin_host::{Accepted, CallError};
+use dripline_plugin_host::{Request, Response};
+use dripline_store::delivery::DueDelivery;
+use tracing::Instrument;
+
+use super::by_route::by_route;
+use super::routes::ReadyRoute;
+use crate::batch::Batcher;
+use crate::crash::crash_point;
+use crate::environment::Environment;
+
+type Reading = Result<Accepted, CallError>;
+
+/// The stage.
+#[derive(Clone, Debug)]
+pub(super) struct Send {
+    environment: Arc<Environment>,
+    read: Batcher<(Arc<ReadyRoute>, Response), Reading>,
+}
+
+impl Send {
+    pub(super) fn start(environment: &Arc<Environment>) -> Self {
+        let plugins = environment.plugins.clone();
+        let read = Batcher::spawn("read", environment.batches.plugins, move |batch| {
+            let plugins = plugins.clone();
+            async move { read(&plugins, batch).await }
+        });
+        Self { environment: environment.clone(), read }
+    }
+
+    /// Sends a marked attempt, at most once. Always ends in an outcome.
+    pub(super) async fn call(
+        &self,
+        delivery: &DueDelivery,
+        route: &Arc<ReadyRoute>,
+        request: Request,
+    ) -> AttemptOutcome {
+        if let Some(reason) = self.too_late(delivery) {
+            return AttemptOutcome::NotSent { reason, retry_after: None };
+        }
+        let wire = self.exchange(route, request).await;
+        let reading = match &wire {
+            WireOutcome::Response(response) => {
+                let read = self.read.call((route.clone(), response.clone())).await;
+                // An answer that no plugin could read is judged by its status.
+                Some(read.unwrap_or(Err(CallError::Plugin(PluginError::HostStopped))))
+            }
+            WireOutcome::NotSent { .. } | WireOutcome::Uncertain { .. } => None,
+        };
+        crash_point!("read-done");
+        outcome::decide(&route.carrier, &wire, reading.as_ref())
+    }
+
+    /// The last look before the wire. The mark may have taken its time, through an outage for one,
+    /// and a message that leaves too late is worse than one that does not leave.
+    fn too_late(&self, delivery: &DueDelivery) -> Option<Reason> {
+        if self.environment.stop.is_dropping() {
+            return Some(Reason::new("worker_stopped", "the worker stopped before it was sent"));
+        }
+        let now = self.environment.clock.now();
+        let expired = delivery.expires_at.is_some_and(|expires_at| expires_at <= now);
+        expired.then(|| Reason::new("expired", "its time passed before it was sent"))
+    }
+
+    /// One exchange with the carrier. A second stop signal drops it; what was written by then may
+    /// have arrived.
+    async fn exchange(&self, route: &ReadyRoute, request: Request) -> WireOutcome {
+        crash_point!("wire-begin");
+        let span = tracing::debug_span!("plugin.carrier.send", carrier = route.carrier);
+        let outcome = tokio::select! {
+            biased;
+            outcome = self.environment.wire.send(&route.grant, request).instrument(span) => outcome,
+            () = self.environment.stop.dropping() => WireOutcome::Uncertain {
+                status: None,
+                reason: Reason::new("worker_stopped", "the worker was stopped while it was sent"),
+            },
+        };
+        crash_point!("wire-answered");
+        outcome
+    }
+}
+
+async fn read(plugins: &PluginHost, batch: Vec<(Arc<ReadyRoute>, Response)>) -> Vec<Reading> {
+    let (groups, mut answers) = by_route(batch);
+    for mut group in groups {
+        let responses = group.take();
+        let route = &group.route;
+        let read = plugins.read_responses(&route.carrier, &route.settings, responses).await;
+        answers.fill(&group, read);
+    }
+    answers.finish()
+}

@@ -1,0 +1,133 @@
+//! Settle: what is known about an attempt becomes state and money.
+
+use std::sync::Arc;
+
+use dripline_domain::delivery::AttemptOutcome;
+use dripline_domain::ids::DeliveryId;
+use dripline_store::ops::{self, FinishRequest, Finished, GiveUp, GiveUpRequest};
+use uuid::Uuid;
+
+use super::divide::{Undone, divide};
+use crate::batch::Batcher;
+use crate::crash::crash_point;
+use crate::environment::Environment;
+
+/// The stage.
+#[derive(Clone, Debug)]
+pub(super) struct Settle {
+    finish: Batcher<FinishRequest, Result<Finished, Undone>>,
+    give_up: Batcher<GiveUpRequest, Result<Finished, Undone>>,
+}
+
+impl Settle {
+    pub(super) fn start(environment: &Arc<Environment>) -> Self {
+        let limits = environment.batches.database;
+        let (finishing, giving_up) = (environment.clone(), environment.clone());
+        Self {
+            finish: Batcher::spawn("finish", limits, move |batch| {
+                let environment = finishing.clone();
+                async move { finish(&environment, batch).await }
+            }),
+            give_up: Batcher::spawn("give_up", limits, move |batch| {
+                let environment = giving_up.clone();
+                async move { give_up(&environment, batch).await }
+            }),
+        }
+    }
+
+    /// Records the outcome of a marked attempt, however long the database takes to answer: nobody
+    /// else knows it.
+    pub(super) async fn finish(&self, id: DeliveryId, attempt: u32, outcome: AttemptOutcome) {
+        let name = outcome.as_str();
+        let reason = outcome.reason().cloned();
+        let request = FinishRequest { delivery_id: id, attempt, outcome };
+        let finished = self.finish.call(request).await;
+        let reason = reason.as_ref().map(tracing::field::display);
+        match finished {
+            Ok(Ok(Finished::Sent)) => {
+                tracing::debug!(delivery.id = %id, attempt, "delivery accepted by carrier");
+            }
+            Ok(Ok(Finished::Unknown)) => {
+                tracing::warn!(delivery.id = %id, attempt, reason, "delivery may have been sent");
+            }
+            Ok(Ok(Finished::Failed)) => {
+                tracing::warn!(delivery.id = %id, attempt, reason, "delivery failed");
+            }
+            Ok(Ok(finished)) => {
+                tracing::debug!(delivery.id = %id, attempt, reason, ?finished, "attempt settled");
+            }
+            Ok(Err(Undone)) | Err(_) => {
+                // It stays `sending` in our name; when we are gone, a sweep makes it `unknown`.
+                tracing::error!(
+                    delivery.id = %id, attempt, outcome = name,
+                    "the outcome of an attempt was not recorded"
+                );
+            }
+        }
+    }
+
+    /// Ends or postpones a delivery that was not handed over.
+    pub(super) async fn give_up(&self, id: DeliveryId, attempt: u32, cause: GiveUp) {
+        let described = format!("{cause:?}");
+        let request = GiveUpRequest { delivery_id: id, attempt, cause };
+        match self.give_up.call(request).await {
+            Ok(Ok(finished)) => tracing::info!(
+                delivery.id = %id, attempt, cause = described, ?finished,
+                "delivery given up before the wire"
+            ),
+            // It stays queued without a ticket; the sweep for missing tickets issues one.
+            Ok(Err(Undone)) | Err(_) => {
+                tracing::error!(delivery.id = %id, "giving a delivery up was not recorded");
+            }
+        }
+    }
+}
+
+async fn finish(
+    environment: &Environment,
+    batch: Vec<FinishRequest>,
+) -> Vec<Result<Finished, Undone>> {
+    crash_point!("settle-begin");
+    let transaction = |batch: Vec<FinishRequest>| async move {
+        let batch_id = Uuid::now_v7();
+        environment
+            .outage
+            .outlast("op.finish_attempts", || {
+                ops::finish_attempts(
+                    &environment.pool,
+                    &*environment.clock,
+                    &environment.retry,
+                    environment.worker_id,
+                    batch_id,
+                    &batch,
+                )
+            })
+            .await
+    };
+    let answers = divide("op.finish_attempts", batch, &transaction).await;
+    crash_point!("settle-committed");
+    answers
+}
+
+async fn give_up(
+    environment: &Environment,
+    batch: Vec<GiveUpRequest>,
+) -> Vec<Result<Finished, Undone>> {
+    let transaction = |batch: Vec<GiveUpRequest>| async move {
+        let batch_id = Uuid::now_v7();
+        environment
+            .outage
+            .outlast("op.give_up", || {
+                ops::give_up(
+                    &environment.pool,
+                    &*environment.clock,
+                    &environment.retry,
+                    environment.worker_id,
+                    batch_id,
+                    &batch,
+                )
+            })
+            .await
+    };
+    divide("op.give_up", batch, &transaction).await
+}

@@ -1,0 +1,135 @@
+//! The task that claims tickets: as many as there is room for, again at once while there are more.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use apalis_core::task::Task;
+use apalis_core::task::builder::TaskBuilder;
+use apalis_core::task::task_id::TaskId;
+use dripline_store::queue::{self, ClaimedTicket};
+use tokio::sync::mpsc;
+
+use super::Queue;
+use crate::crash::crash_point;
+use crate::outage::Unanswered;
+
+/// How long a claim waits for a batch's worth of room before it takes what there is.
+const GATHER_ROOM: Duration = Duration::from_millis(10);
+/// After an answer that should not happen, such as a refused statement.
+const AFTER_REFUSAL: Duration = Duration::from_secs(1);
+/// The least wait for a ticket that is due in an instant.
+const LEAST_WAIT: Duration = Duration::from_millis(5);
+
+/// Claims until the daemon stops, then closes the channel. A claim under way is never dropped:
+/// its tickets would stay claimed and unknown.
+pub(super) async fn run(queue: Arc<Queue>, tickets: mpsc::UnboundedSender<Task<Vec<u8>>>) {
+    while let Some(room) = wait_for_room(&queue).await {
+        let claimed = match claim(&queue, room).await {
+            Ok(claimed) => claimed,
+            Err(Unanswered::Abandoned) => return,
+            Err(Unanswered::Refused(error)) => {
+                let error = anyhow::Error::from(error);
+                tracing::error!("failed to claim tickets: {error:#}");
+                rest(&queue, AFTER_REFUSAL).await;
+                continue;
+            }
+        };
+        let found = claimed.len();
+        hand_out(&queue, claimed, &tickets);
+        if found < room {
+            let wait = until_next_due(&queue).await;
+            rest(&queue, wait).await;
+        }
+    }
+}
+
+/// How many tickets there is room for: a batch's worth, or after a short while whatever there is,
+/// so that slow messages do not hold up quick ones. `None` when the daemon stops.
+async fn wait_for_room(queue: &Queue) -> Option<usize> {
+    let size = queue.options.claim_size;
+    let batch = u32::try_from(size.min(queue.options.max_in_flight.div_ceil(2))).ok()?;
+    let enough = async {
+        if tokio::time::timeout(GATHER_ROOM, queue.room.acquire_many(batch)).await.is_err() {
+            // Waits for at least one; the permit itself goes back at once.
+            drop(queue.room.acquire().await);
+        }
+    };
+    tokio::select! {
+        biased;
+        () = queue.stop.finishing() => None,
+        () = enough => Some(queue.room.available_permits().clamp(1, size)),
+    }
+}
+
+async fn claim(queue: &Queue, room: usize) -> Result<Vec<ClaimedTicket>, Unanswered> {
+    crash_point!("claim-begin");
+    let mut doubtful = false;
+    let claimed = queue
+        .outage
+        .outlast("queue.claim", || {
+            let again = std::mem::replace(&mut doubtful, true);
+            async move {
+                if again {
+                    // The claim whose COMMIT got no answer may have taken tickets: take those.
+                    let lost = find_lost(queue, room).await?;
+                    if !lost.is_empty() {
+                        return Ok(lost);
+                    }
+                }
+                queue::claim(&queue.pool, &*queue.clock, &queue.worker_name, room).await
+            }
+        })
+        .await?;
+    crash_point!("claim-committed");
+    Ok(claimed)
+}
+
+/// Tickets that the database says are ours and that we do not know.
+async fn find_lost(
+    queue: &Queue,
+    room: usize,
+) -> Result<Vec<ClaimedTicket>, dripline_store::StoreError> {
+    let mut lost = queue::claimed_by(&queue.pool, &queue.worker_name).await?;
+    let held = queue.held();
+    lost.retain(|ticket| !held.contains(&ticket.ticket_id));
+    lost.truncate(room);
+    Ok(lost)
+}
+
+fn hand_out(
+    queue: &Queue,
+    claimed: Vec<ClaimedTicket>,
+    tickets: &mpsc::UnboundedSender<Task<Vec<u8>>>,
+) {
+    let mut held = queue.held();
+    for ticket in claimed {
+        // Only this task takes permits for good, so there is one for each ticket of the claim.
+        if let Ok(permit) = queue.room.try_acquire() {
+            permit.forget();
+        }
+        held.insert(ticket.ticket_id.clone());
+        let attempts = usize::try_from(ticket.attempts).unwrap_or(usize::MAX);
+        let task = TaskBuilder::new(ticket.payload)
+            .task_id(TaskId::from_string(ticket.ticket_id))
+            .attempt(attempts)
+            .build();
+        // The receiver goes away only when the backend is dropped, that is, abandoned.
+        let _ = tickets.send(task);
+    }
+}
+
+/// Until the next ticket is due, and never longer than the idle interval: others issue tickets too.
+async fn until_next_due(queue: &Queue) -> Duration {
+    let idle = queue.options.idle_poll;
+    // A failure here is the next claim's to report and outlast.
+    let Ok(Some(due)) = queue::next_due(&queue.pool).await else { return idle };
+    let wait = (due - queue.clock.now()).to_std().unwrap_or_default();
+    wait.clamp(LEAST_WAIT.min(idle), idle)
+}
+
+async fn rest(queue: &Queue, wait: Duration) {
+    tokio::select! {
+        () = queue.stop.finishing() => {}
+        () = tokio::time::sleep(wait) => {}
+    }
+}

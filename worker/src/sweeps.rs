@@ -1,0 +1,67 @@
+//! Periodic repairs. Each is a `run_once` that reads state, puts it right and takes no hints, and a
+//! thin loop around it. Any number of workers may run them at once.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use crate::environment::Environment;
+use crate::outage::Unanswered;
+
+pub mod dead_workers;
+pub mod missing_tickets;
+pub mod unfinished_purges;
+
+/// How the sweeps run.
+#[derive(Clone, Copy, Debug)]
+pub struct SweepOptions {
+    /// Between two runs of each sweep, give or take a quarter.
+    pub interval: Duration,
+    /// How long a worker whose session is gone may have said nothing before it counts as dead.
+    pub dead_after: Duration,
+}
+
+/// Starts all sweeps. They end when the daemon begins to stop, or when the set is dropped.
+pub fn start(environment: &Arc<Environment>, options: SweepOptions) -> JoinSet<()> {
+    let SweepOptions { interval, dead_after } = options;
+    let mut sweeps = JoinSet::new();
+    sweeps.spawn(repeat("missing_tickets", environment.clone(), interval, |all| async move {
+        missing_tickets::run_once(&all).await
+    }));
+    sweeps.spawn(repeat("dead_workers", environment.clone(), interval, move |all| async move {
+        dead_workers::run_once(&all, dead_after).await.map(drop)
+    }));
+    sweeps.spawn(repeat("unfinished_purges", environment.clone(), interval, |all| async move {
+        unfinished_purges::run_once(&all).await.map(drop)
+    }));
+    sweeps
+}
+
+/// Runs `sweep` at once and then every `interval`, give or take a quarter, so that the sweeps of
+/// workers that started together drift apart.
+async fn repeat<F, Fut>(
+    name: &'static str,
+    environment: Arc<Environment>,
+    interval: Duration,
+    sweep: F,
+) where
+    F: Fn(Arc<Environment>) -> Fut,
+    Fut: Future<Output = Result<(), Unanswered>>,
+{
+    while !environment.stop.is_finishing() {
+        match sweep(environment.clone()).await {
+            Ok(()) => {}
+            Err(Unanswered::Abandoned) => return,
+            Err(Unanswered::Refused(error)) => {
+                let error = anyhow::Error::from(error);
+                tracing::error!(sweep = name, "a sweep failed: {error:#}");
+            }
+        }
+        tokio::select! {
+            () = environment.stop.finishing() => return,
+            () = tokio::time::sleep(interval.mul_f64(rand::random_range(0.75..1.25))) => {}
+        }
+    }
+}
