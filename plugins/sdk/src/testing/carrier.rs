@@ -1,0 +1,335 @@
+//! A carrier's cases.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::{Failed, same};
+use crate::{
+    Accepted, Attribute, Carrier, Credential, Failure, FailureClass, Manifest, Outgoing, Request,
+    Response, Sensitive, Settings,
+};
+
+type Map = BTreeMap<String, String>;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    #[serde(default)]
+    settings: Map,
+    #[serde(default)]
+    message: Message,
+    case: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    name: String,
+    settings: Option<Map>,
+    message: Option<Message>,
+    request: Option<ExpectedRequest>,
+    refused: Option<ExpectedFailure>,
+    response: Option<GivenResponse>,
+    accepted: Option<ExpectedAccepted>,
+    failure: Option<ExpectedFailure>,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Message {
+    reference: String,
+    sender: String,
+    recipient: String,
+    text: String,
+    callback_url: Option<String>,
+}
+
+impl Default for Message {
+    fn default() -> Self {
+        Self {
+            reference: "0123456789abcdef0123456789abcdef-1-1".to_owned(),
+            sender: "+12025550100".to_owned(),
+            recipient: "+12025550123".to_owned(),
+            text: "Your parcel arrives today".to_owned(),
+            callback_url: None,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExpectedRequest {
+    #[serde(default = "post")]
+    method: String,
+    url: String,
+    /// Those that matter; others are allowed.
+    #[serde(default)]
+    headers: Map,
+    form: Option<Vec<(String, String)>>,
+    json: Option<serde_json::Value>,
+    body: Option<String>,
+    credential: Option<Credential>,
+}
+
+fn post() -> String {
+    "POST".to_owned()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExpectedFailure {
+    class: FailureClass,
+    code: String,
+    /// Not compared when left out.
+    text: Option<String>,
+    retry_after_ms: Option<u64>,
+    #[serde(default)]
+    attributes: Map,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GivenResponse {
+    status: u16,
+    #[serde(default)]
+    headers: Map,
+    #[serde(default)]
+    body: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExpectedAccepted {
+    carrier_references: Vec<String>,
+    #[serde(default)]
+    attributes: Map,
+}
+
+pub(super) fn run<C: Carrier>(file: &File) -> (usize, Vec<Failed>) {
+    let manifest = C::describe();
+    let mut failed: Vec<Failed> = Vec::new();
+    if let Err(reason) = check_manifest(&manifest) {
+        failed.push(("the manifest".to_owned(), reason));
+    }
+    for case in &file.case {
+        let settings = case.settings.as_ref().unwrap_or(&file.settings);
+        let message = case.message.as_ref().unwrap_or(&file.message);
+        let run = Run::<C> {
+            manifest: &manifest,
+            settings: settings.clone().into_iter().collect(),
+            message,
+            implementation: std::marker::PhantomData,
+        };
+        if let Err(reason) = run.check(case) {
+            failed.push((case.name.clone(), reason));
+        }
+    }
+    (file.case.len(), failed)
+}
+
+fn check_manifest(manifest: &Manifest) -> Result<(), String> {
+    let named = |name: &str| manifest.settings.iter().any(|setting| setting.name == name);
+    for origin in &manifest.origins {
+        let known = match origin.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
+            Some(setting) => named(setting),
+            None => origin.starts_with("https://") && !origin[8..].contains('/'),
+        };
+        if !known {
+            return Err(format!("`{origin}` is neither an https origin nor `{{setting}}`"));
+        }
+    }
+    let mut unique: Vec<_> = manifest.settings.iter().map(|setting| &setting.name).collect();
+    unique.sort();
+    unique.dedup();
+    same("the number of different settings", &unique.len(), &manifest.settings.len())
+}
+
+struct Run<'a, C> {
+    manifest: &'a Manifest,
+    settings: Settings,
+    message: &'a Message,
+    implementation: std::marker::PhantomData<C>,
+}
+
+impl<C: Carrier> Run<'_, C> {
+    fn check(&self, case: &Case) -> Result<(), String> {
+        if case.request.is_none() && case.refused.is_none() && case.response.is_none() {
+            return Err("has neither `request` nor `refused` nor `response`".to_owned());
+        }
+        if case.request.is_some() || case.refused.is_some() {
+            self.check_request(case.request.as_ref(), case.refused.as_ref())?;
+        }
+        if let Some(response) = &case.response {
+            self.check_response(response, case.accepted.as_ref(), case.failure.as_ref())?;
+        }
+        Ok(())
+    }
+
+    fn check_request(
+        &self,
+        expected: Option<&ExpectedRequest>,
+        refused: Option<&ExpectedFailure>,
+    ) -> Result<(), String> {
+        let message = Outgoing {
+            reference: self.message.reference.clone(),
+            sender: self.message.sender.clone(),
+            recipient: Sensitive::new(&*self.message.recipient),
+            text: Sensitive::new(&*self.message.text),
+            callback_url: self.message.callback_url.clone(),
+        };
+        let found = C::send_request(&self.settings, &message);
+        same("the second request", &C::send_request(&self.settings, &message), &found)?;
+        match (found, expected, refused) {
+            (Ok(request), Some(expected), None) => {
+                self.check_rights(&request)?;
+                expected.check(&request)
+            }
+            (Err(failure), None, Some(expected)) => self.check_failure(&failure, expected),
+            (found, ..) => Err(format!("the request is {found:?}")),
+        }
+    }
+
+    /// What the host would refuse.
+    fn check_rights(&self, request: &Request) -> Result<(), String> {
+        let origins = self.manifest.origins.iter().map(|origin| self.origin(origin));
+        let granted = |origin: &str| {
+            request.url.strip_prefix(origin).is_some_and(|rest| {
+                rest.is_empty() || rest.starts_with('/') || rest.starts_with('?')
+            })
+        };
+        if !origins.clone().any(|origin| granted(&origin)) {
+            return Err(format!("the URL `{}` has no origin of the manifest", request.url));
+        }
+        for (name, value) in &request.headers {
+            let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+            if name.is_empty() || !name.chars().all(token) || value.contains(['\r', '\n', '\0']) {
+                return Err(format!("`{name}` is no header that can be sent"));
+            }
+        }
+        let secret = match &request.credential {
+            None => return Ok(()),
+            Some(Credential::Bearer(secret) | Credential::Header { secret, .. }) => secret,
+            Some(Credential::Basic { password_secret, .. }) => password_secret,
+        };
+        let declared = |setting: &crate::Setting| setting.secret && setting.name == *secret;
+        if !self.manifest.settings.iter().any(declared) {
+            return Err(format!("the manifest declares no secret `{secret}`"));
+        }
+        Ok(())
+    }
+
+    fn origin(&self, origin: &str) -> String {
+        let Some(name) = origin.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) else {
+            return origin.to_owned();
+        };
+        let mut settings = self.manifest.settings.iter();
+        let default = settings.find(|setting| setting.name == name);
+        let default = default.and_then(|setting| setting.default.as_deref()).unwrap_or_default();
+        self.settings.get_or(name, default).trim_end_matches('/').to_owned()
+    }
+
+    fn check_response(
+        &self,
+        given: &GivenResponse,
+        accepted: Option<&ExpectedAccepted>,
+        failure: Option<&ExpectedFailure>,
+    ) -> Result<(), String> {
+        let response = Response {
+            status: given.status,
+            headers: given.headers.clone().into_iter().collect(),
+            body: given.body.clone().into_bytes(),
+        };
+        let found = C::send_outcome(&self.settings, &response);
+        same("the second outcome", &C::send_outcome(&self.settings, &response), &found)?;
+        match (found, accepted, failure) {
+            (Ok(found), Some(expected), None) => {
+                let references = expected.carrier_references.clone();
+                let attributes = attributes(&expected.attributes);
+                let expected = Accepted { carrier_references: references, attributes };
+                same("the outcome", &found, &expected)?;
+            }
+            (Err(failure), None, Some(expected)) => self.check_failure(&failure, expected)?,
+            (found, ..) => return Err(format!("the outcome is {found:?}")),
+        }
+        self.check_broken(&response)
+    }
+
+    /// Cut off anywhere, or with anything in its place, a body makes no panic; and after a 2xx that
+    /// is not understood nobody can say that nothing was sent.
+    fn check_broken(&self, response: &Response) -> Result<(), String> {
+        let cut = (0..response.body.len()).map(|end| response.body[..end].to_vec());
+        let garbage = [
+            Vec::new(),
+            b"\xff\xfe\x00".to_vec(),
+            b"<html>".to_vec(),
+            b"null".to_vec(),
+            b"[]".to_vec(),
+            b"{}".to_vec(),
+            b"[".repeat(100_000),
+            vec![b' '; 1 << 20],
+        ];
+        for body in cut.chain(garbage) {
+            let begin = String::from_utf8_lossy(&body[..body.len().min(60)]).into_owned();
+            match C::send_outcome(&self.settings, &Response { body, ..response.clone() }) {
+                Ok(accepted) if accepted.carrier_references.iter().all(String::is_empty) => {
+                    return Err(format!("accepted without an id, from the body `{begin}`"));
+                }
+                Err(failure)
+                    if response.is_success() && failure.class != FailureClass::Uncertain =>
+                {
+                    return Err(format!(
+                        "{:?} after a 2xx, from the body `{begin}`",
+                        failure.class
+                    ));
+                }
+                Ok(_) | Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn check_failure(&self, found: &Failure, expected: &ExpectedFailure) -> Result<(), String> {
+        let words = format!("{} {} {:?}", found.code, found.text, found.attributes);
+        let private = [&self.message.recipient, &self.message.text];
+        let digits = self.message.recipient.trim_start_matches('+');
+        if words.contains(digits) || private.into_iter().any(|private| words.contains(private)) {
+            return Err("the failure quotes the recipient or the text".to_owned());
+        }
+        let expected = Failure {
+            class: expected.class,
+            code: expected.code.clone(),
+            text: expected.text.clone().unwrap_or_else(|| found.text.clone()),
+            retry_after_ms: expected.retry_after_ms,
+            attributes: attributes(&expected.attributes),
+        };
+        same("the failure", found, &expected)
+    }
+}
+
+impl ExpectedRequest {
+    fn check(&self, found: &Request) -> Result<(), String> {
+        same("the method", &found.method, &self.method)?;
+        same("the URL", &found.url, &self.url)?;
+        for (name, value) in &self.headers {
+            let header = found.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+            same(name, &header.map(|(_, value)| value), &Some(value))?;
+        }
+        if let Some(form) = &self.form {
+            let pairs: Vec<_> = form_urlencoded::parse(&found.body).into_owned().collect();
+            same("the form", &pairs, form)?;
+        }
+        if let Some(json) = &self.json {
+            let body = serde_json::from_slice(&found.body).map_err(|error| error.to_string())?;
+            same("the JSON", &body, json)?;
+        }
+        if let Some(body) = &self.body {
+            same("the body", &String::from_utf8_lossy(&found.body).into_owned(), body)?;
+        }
+        same("the credential", &found.credential, &self.credential)
+    }
+}
+
+fn attributes(map: &Map) -> Vec<Attribute> {
+    map.iter().map(|(name, value)| Attribute::new(name, value)).collect()
+}
