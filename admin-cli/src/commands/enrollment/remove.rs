@@ -1,0 +1,264 @@
+//! `dripline enrollment remove`.
+
+use dripline_domain::ids::{EnrollmentId, OperationId};
+use dripline_domain::money::Micros;
+use dripline_store::account::Account;
+use dripline_store::listing::enrollments::{self, EnrollmentFilter, EnrollmentListing};
+use dripline_store::ops::{Removal, RemoveContactError, remove_contact};
+use dripline_store::plan::{self, InFlight, RemovalPlan};
+use serde::Serialize;
+
+use crate::commands::workflow::taken::Taken;
+use crate::confirm::{self, Confirmed};
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::refuse;
+use crate::money;
+use crate::output::page::{Column, Page};
+use crate::output::words::{count, shell_word};
+use crate::output::{Output, Report};
+
+/// Take contacts out of a workflow; refund what was not sent. Everybody else goes on.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The enrollments, by id.
+    #[arg(required_unless_present = "contact", conflicts_with = "contact")]
+    enrollments: Vec<EnrollmentId>,
+    /// A contact, by phone number or id, instead of an enrollment. Can be repeated.
+    #[arg(long, value_name = "CONTACT", allow_hyphen_values = true)]
+    contact: Vec<String>,
+    /// Out of which workflow the contacts are taken; needed when one is in several.
+    #[arg(long, value_name = "WORKFLOW", requires = "contact")]
+    workflow: Option<String>,
+    /// Why, kept with the operation.
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    #[command(flatten)]
+    confirm: confirm::Args,
+}
+
+#[derive(Serialize)]
+struct RemoveReport {
+    dry_run: bool,
+    currency: String,
+    /// What was shown before anything happened.
+    plan: Vec<RemovalPlan>,
+    /// What really happened; empty before.
+    removed: Vec<Removed>,
+}
+
+#[derive(Serialize)]
+struct Removed {
+    enrollment_id: EnrollmentId,
+    phone: String,
+    workflow: String,
+    operation_id: Option<OperationId>,
+    messages: u64,
+    segments: u64,
+    refund_micros: Micros,
+    in_flight: Vec<InFlight>,
+}
+
+impl Report for RemoveReport {
+    fn lay_out(&self, page: &mut Page) {
+        if self.removed.is_empty() {
+            self.lay_out_plan(page);
+        } else {
+            self.lay_out_receipt(page);
+        }
+    }
+}
+
+impl RemoveReport {
+    fn lay_out_plan(&self, page: &mut Page) {
+        let columns = [
+            Column::Number("ENROLLMENT"),
+            Column::Text("PHONE"),
+            Column::Text("WORKFLOW"),
+            Column::Text("AT STEP"),
+            Column::Number("MESSAGES"),
+            Column::Number("SEGMENTS"),
+            Column::Number("REFUND"),
+        ];
+        let rows = self.plan.iter().map(|plan| {
+            vec![
+                plan.enrollment_id.to_string(),
+                plan.phone.to_string(),
+                plan.workflow.clone(),
+                format!("{} of {}", plan.position, plan.steps),
+                plan.messages.to_string(),
+                plan.segments.to_string(),
+                plan.micros.to_string(),
+            ]
+        });
+        page.table(&columns, rows, "nobody");
+        page.gap();
+        page.line("removing them will");
+        let total = Taken {
+            contacts: self.plan.len() as u64,
+            messages: self.plan.iter().map(|plan| plan.messages).sum(),
+            segments: self.plan.iter().map(|plan| plan.segments).sum(),
+            refund_micros: self.plan.iter().map(|plan| plan.micros).sum(),
+            in_flight: self.plan.iter().flat_map(|plan| plan.in_flight.clone()).collect(),
+        };
+        total.lay_out("remove", "cancel", "refund", &self.currency, page);
+    }
+
+    fn lay_out_receipt(&self, page: &mut Page) {
+        for removed in &self.removed {
+            let by = removed.operation_id.map(|id| format!(" by operation {id}"));
+            page.line(format_args!(
+                "removed {} from `{}`{}: {} cancelled, {} refunded",
+                removed.phone,
+                removed.workflow,
+                by.unwrap_or_default(),
+                count(removed.messages, "message"),
+                money::show(removed.refund_micros, &self.currency),
+            ));
+            for attempt in &removed.in_flight {
+                page.line(format_args!(
+                    "delivery {} is in flight and was not cancelled",
+                    attempt.delivery_id
+                ));
+            }
+            page.line(format_args!(
+                "enrol again, from message 1: dripline enrollment add {} --phone {}",
+                shell_word(&removed.workflow),
+                removed.phone,
+            ));
+        }
+    }
+}
+
+pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::Result<Exit> {
+    let account = ctx.account().await?;
+    let mut plan: Vec<RemovalPlan> = Vec::new();
+    for id in enrollment_ids(&args, ctx, &account).await? {
+        if !plan.iter().any(|plan| plan.enrollment_id == id) {
+            plan.push(plan_one(ctx, &account, id).await?);
+        }
+    }
+    let mut report = RemoveReport {
+        dry_run: args.confirm.is_dry_run(),
+        currency: account.currency,
+        plan,
+        removed: vec![],
+    };
+    let contacts = count(report.plan.len() as u64, "contact");
+    let question = format!("Remove {contacts}?");
+    let Some(confirmed) = args.confirm.ask(out, &report, &question)? else {
+        return Ok(Exit::Done);
+    };
+    remove(ctx, &mut report, args.reason, confirmed).await?;
+    out.data(&report)?;
+    Ok(Exit::Done)
+}
+
+async fn enrollment_ids(
+    args: &Args,
+    ctx: &Context,
+    account: &Account,
+) -> anyhow::Result<Vec<EnrollmentId>> {
+    let workflow_id = match &args.workflow {
+        Some(name) => Some(ctx.workflow(account, name).await?.workflow_id),
+        None => None,
+    };
+    let mut ids = args.enrollments.clone();
+    for text in &args.contact {
+        let contact = ctx.contact(account, text).await?;
+        let filter = EnrollmentFilter {
+            workflow_id,
+            contact_id: Some(contact.contact_id),
+            live: Some(true),
+            ..EnrollmentFilter::default()
+        };
+        let live = enrollments::list(ctx.pool().await?, account.account_id, &filter).await?;
+        ids.push(only_one(live, text, args.workflow.as_deref())?);
+    }
+    Ok(ids)
+}
+
+fn only_one(
+    live: Vec<EnrollmentListing>,
+    contact: &str,
+    workflow: Option<&str>,
+) -> anyhow::Result<EnrollmentId> {
+    match live.as_slice() {
+        [one] => Ok(one.enrollment_id),
+        [] => {
+            let place = match workflow {
+                Some(name) => format!("workflow `{name}`"),
+                None => "any active workflow".to_owned(),
+            };
+            Err(refuse(format!("contact `{contact}` is not in {place}"))
+                .hint(format!("`dripline contact show {contact}` says where it went"))
+                .into())
+        }
+        several => {
+            let names: Vec<_> = several.iter().map(|e| format!("`{}`", e.workflow)).collect();
+            Err(refuse(format!("contact `{contact}` is in {}", names.join(", ")))
+                .hint("say which one with --workflow")
+                .into())
+        }
+    }
+}
+
+async fn plan_one(
+    ctx: &Context,
+    account: &Account,
+    id: EnrollmentId,
+) -> anyhow::Result<RemovalPlan> {
+    let pool = ctx.pool().await?;
+    // Lists go backwards and begin behind a number, so the one wanted comes first.
+    let behind = Some(EnrollmentId(id.0.saturating_add(1)));
+    let first = EnrollmentFilter { after: behind, limit: 1, ..EnrollmentFilter::default() };
+    let found = enrollments::list(pool, account.account_id, &first).await?.pop();
+    let Some(found) = found.filter(|found| found.enrollment_id == id) else {
+        return Err(refuse(format!("there is no enrollment {id} in account `{}`", account.name))
+            .hint("`dripline enrollment list` lists them")
+            .into());
+    };
+    if let Some(exit) = &found.exit {
+        return Err(refuse(format!("enrollment {id} has ended already: {}", exit.cause)).into());
+    }
+    let plan = plan::remove(pool, id).await?;
+    plan.ok_or_else(|| refuse(format!("enrollment {id} has ended just now")).into())
+}
+
+/// Removes one after another. Who has left meanwhile needs no removal and is left out of the receipt.
+async fn remove(
+    ctx: &Context,
+    report: &mut RemoveReport,
+    reason: Option<String>,
+    _: Confirmed,
+) -> anyhow::Result<()> {
+    let pool = ctx.pool().await?;
+    for plan in &report.plan {
+        let removal = Removal {
+            enrollment_id: plan.enrollment_id,
+            actor: ctx.actor.clone(),
+            reason: reason.clone(),
+        };
+        match remove_contact(pool, &ctx.clock, &removal).await {
+            Ok(done) => report.removed.push(Removed {
+                enrollment_id: plan.enrollment_id,
+                phone: plan.phone.to_string(),
+                workflow: plan.workflow.clone(),
+                operation_id: done.operation_id,
+                messages: done.cancelled,
+                segments: done.segments,
+                refund_micros: done.released,
+                in_flight: done.in_flight,
+            }),
+            Err(RemoveContactError::Ended { .. } | RemoveContactError::NotFound(_)) => {}
+            Err(RemoveContactError::Store(error)) => {
+                let what = format!("remove {} from `{}`", plan.phone, plan.workflow);
+                return Err(anyhow::Error::new(error).context(what));
+            }
+        }
+    }
+    if report.removed.is_empty() {
+        return Err(refuse("all of them have left by themselves meanwhile").into());
+    }
+    Ok(())
+}

@@ -1,0 +1,23 @@
+//! Operations: recorded pauses, deletions and removals.
+
+mod list;
+pub(crate) mod show;
+
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::output::Output;
+
+/// Operations: recorded pauses, deletions and removals.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    List(list::Args),
+    Show(show::Args),
+}
+
+/// Runs one of them.
+pub(crate) async fn run(command: Command, ctx: &Context, out: &mut Output) -> anyhow::Result<Exit> {
+    match command {
+        Command::List(args) => list::run(args, ctx, out).await,
+        Command::Show(args) => show::run(args, ctx, out).await,
+    }
+}

@@ -1,0 +1,177 @@
+//! A plugin as `list` and `show` report it.
+
+use std::collections::BTreeMap;
+
+use dripline_domain::segment::Atom;
+use dripline_plugin_host::{DuplicateClass, Limits, Manifest, PluginInfo, PluginKind};
+use serde::Serialize;
+
+use crate::output::page::{Column, Page};
+
+#[derive(Debug, Serialize)]
+pub(super) struct PluginReport {
+    pub(super) name: String,
+    pub(super) kind: String,
+    pub(super) digest: String,
+    pub(super) file_bytes: usize,
+    memory_limit_bytes: usize,
+    deadline_ms: u64,
+    /// What a carrier says about itself; none for renderers.
+    carrier: Option<CarrierReport>,
+}
+
+#[derive(Debug, Serialize)]
+struct CarrierReport {
+    version: String,
+    settings: Vec<SettingReport>,
+    origins: Vec<String>,
+    duplicate_class: char,
+    duplicates: &'static str,
+    segments: SegmentReport,
+    attributes: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Serialize)]
+struct SettingReport {
+    name: String,
+    text: String,
+    required: bool,
+    default: Option<String>,
+    secret: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct SegmentReport {
+    gsm7_single: u16,
+    gsm7_multi: u16,
+    ucs2_single: u16,
+    ucs2_multi: u16,
+    atom: &'static str,
+    max_segments: u16,
+}
+
+impl PluginReport {
+    pub(super) fn new(info: &PluginInfo, limits: &Limits) -> Self {
+        let (memory_limit_bytes, deadline) = match info.kind {
+            PluginKind::Renderer => (limits.renderer_memory_bytes, limits.render_deadline),
+            PluginKind::Carrier => (limits.carrier_memory_bytes, limits.carrier_deadline),
+        };
+        Self {
+            name: info.name.clone(),
+            kind: info.kind.to_string(),
+            digest: info.digest.clone(),
+            file_bytes: info.file_bytes,
+            memory_limit_bytes,
+            deadline_ms: u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX),
+            carrier: info.manifest.as_deref().map(CarrierReport::new),
+        }
+    }
+
+    pub(super) fn version(&self) -> Option<String> {
+        self.carrier.as_ref().map(|carrier| carrier.version.clone())
+    }
+
+    pub(super) fn lay_out(&self, page: &mut Page) {
+        page.pairs([
+            ("plugin", self.name.clone()),
+            ("kind", self.kind.clone()),
+            ("digest", self.digest.clone()),
+            ("size", format!("{} bytes", self.file_bytes)),
+            ("memory limit", format!("{} MiB", self.memory_limit_bytes / (1024 * 1024))),
+            ("deadline", format!("{} ms", self.deadline_ms)),
+        ]);
+        if let Some(carrier) = &self.carrier {
+            carrier.lay_out(page);
+        }
+    }
+}
+
+impl CarrierReport {
+    fn new(manifest: &Manifest) -> Self {
+        let rules = &manifest.segments;
+        let settings = manifest.settings.iter().map(|setting| SettingReport {
+            name: setting.name.clone(),
+            text: setting.text.clone(),
+            required: setting.required,
+            default: setting.default.clone(),
+            secret: setting.secret,
+        });
+        let attributes = manifest.attributes.iter();
+        Self {
+            version: manifest.version.clone(),
+            settings: settings.collect(),
+            origins: manifest.origins.clone(),
+            duplicate_class: manifest.duplicates.letter(),
+            duplicates: promise(manifest.duplicates),
+            segments: SegmentReport {
+                gsm7_single: rules.gsm7_single,
+                gsm7_multi: rules.gsm7_multi,
+                ucs2_single: rules.ucs2_single,
+                ucs2_multi: rules.ucs2_multi,
+                atom: match rules.atom {
+                    Atom::CodePoint => "code_point",
+                    Atom::Grapheme => "grapheme",
+                },
+                max_segments: rules.max_segments,
+            },
+            attributes: attributes.map(|a| (a.name.clone(), a.value.clone())).collect(),
+        }
+    }
+
+    fn lay_out(&self, page: &mut Page) {
+        let rules = &self.segments;
+        page.pairs([
+            ("version", self.version.clone()),
+            ("sends to", self.origins.join(", ")),
+            ("duplicates", format!("class {}: {}", self.duplicate_class, self.duplicates)),
+            (
+                "segments",
+                format!(
+                    "GSM-7 {}/{}, UCS-2 {}/{}, at most {}",
+                    rules.gsm7_single,
+                    rules.gsm7_multi,
+                    rules.ucs2_single,
+                    rules.ucs2_multi,
+                    rules.max_segments,
+                ),
+            ),
+        ]);
+        page.gap();
+        let columns = [
+            Column::Text("SETTING"),
+            Column::Text("REQUIRED"),
+            Column::Text("DEFAULT"),
+            Column::Text("SECRET"),
+            Column::Text("MEANING"),
+        ];
+        let yes = |is: bool| if is { "yes" } else { "" }.to_owned();
+        let rows = self.settings.iter().map(|setting| {
+            vec![
+                setting.name.clone(),
+                yes(setting.required),
+                setting.default.clone().unwrap_or_default(),
+                yes(setting.secret),
+                setting.text.clone(),
+            ]
+        });
+        page.table(&columns, rows, "it takes no settings");
+        for (name, value) in &self.attributes {
+            page.line(format_args!("{name}: {value}"));
+        }
+    }
+}
+
+/// What can be promised against a message sent twice.
+fn promise(class: DuplicateClass) -> &'static str {
+    match class {
+        DuplicateClass::Key => {
+            "the carrier keeps an idempotency key, so an attempt without an answer is repeated safely"
+        }
+        DuplicateClass::Query => {
+            "the carrier can be asked by our reference whether it took an attempt without an answer"
+        }
+        DuplicateClass::Lost => {
+            "an attempt without an answer stays unknown and is never repeated by itself"
+        }
+    }
+}

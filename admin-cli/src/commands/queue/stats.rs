@@ -1,0 +1,80 @@
+//! `dripline queue stats`.
+
+use dripline_store::listing::queue::{self, QueueSummary};
+use dripline_store::queue::{QueueStats, stats};
+use dripline_store::worker_registry::{self, Worker};
+use serde::Serialize;
+
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::output::page::{Column, Page};
+use crate::output::words::{time, time_or_dash};
+use crate::output::{Output, Report};
+
+/// Count what waits, what is due and who works.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {}
+
+#[derive(Serialize)]
+struct Stats {
+    /// The account's messages that are not settled.
+    deliveries: QueueSummary,
+    /// The tickets of the whole installation.
+    tickets: QueueStats,
+    /// The workers that have not stopped, and the latest of those that have.
+    workers: Vec<Worker>,
+}
+
+impl Report for Stats {
+    fn lay_out(&self, page: &mut Page) {
+        let Self { deliveries, tickets, workers } = self;
+        page.line("messages of this account:");
+        page.pairs([
+            ("due", deliveries.due.to_string()),
+            ("scheduled", deliveries.scheduled.to_string()),
+            ("sending", deliveries.sending.to_string()),
+            ("unknown", deliveries.unknown.to_string()),
+            ("longest overdue", time_or_dash(deliveries.oldest_due_at)),
+            ("next due", time_or_dash(deliveries.next_due_at)),
+        ]);
+        page.gap();
+        page.line("tickets of the installation:");
+        page.pairs([
+            ("due", tickets.due.to_string()),
+            ("scheduled", tickets.scheduled.to_string()),
+            ("claimed", tickets.claimed.to_string()),
+            ("foreign", tickets.other.to_string()),
+        ]);
+        page.gap();
+        let columns = [
+            Column::Text("WORKER"),
+            Column::Text("STARTED"),
+            Column::Text("LAST SIGN OF LIFE"),
+            Column::Text("STOPPED"),
+        ];
+        let rows = workers.iter().map(|worker| {
+            vec![
+                worker.name.clone(),
+                time(worker.started_at),
+                time(worker.heartbeat_at),
+                time_or_dash(worker.stopped_at),
+            ]
+        });
+        page.table(&columns, rows, "no worker has ever run");
+    }
+}
+
+/// How many workers are shown.
+const WORKERS: i64 = 20;
+
+pub(crate) async fn run(_: Args, ctx: &Context, out: &mut Output) -> anyhow::Result<Exit> {
+    let account = ctx.account().await?;
+    let pool = ctx.pool().await?;
+    let report = Stats {
+        deliveries: queue::summary(pool, &ctx.clock, account.account_id).await?,
+        tickets: stats(pool, &ctx.clock).await?,
+        workers: worker_registry::list(pool, WORKERS).await?,
+    };
+    out.data(&report)?;
+    Ok(Exit::Done)
+}

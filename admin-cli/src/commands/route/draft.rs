@@ -1,0 +1,163 @@
+//! What a person says about a route, by a file or by flags, and whether its carrier agrees.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use dripline_domain::money::Micros;
+use dripline_store::route::{Route, RouteDraft};
+use serde::{Deserialize, Deserializer};
+
+use crate::context::Context;
+use crate::failure::{refuse, usage};
+use crate::source::Source;
+
+/// A route, as a file or as flags; flags win over the file.
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+pub(super) struct Args {
+    /// TOML file with name, carrier, sender, `price_per_segment`, `allowed_origins`,
+    /// `allow_loopback` and the tables settings and secrets; `-` is stdin.
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// The carrier plugin.
+    #[arg(long, value_name = "NAME")]
+    carrier: Option<String>,
+    /// Whom messages come from: a number or a name that the carrier knows.
+    #[arg(long, value_name = "SENDER", allow_hyphen_values = true)]
+    sender: Option<String>,
+    /// What one segment costs, in the account's currency, for example 0.0075.
+    #[arg(long, value_name = "AMOUNT", allow_negative_numbers = true)]
+    price_per_segment: Option<Micros>,
+    /// A setting of the carrier; `plugin show` lists them. Can be repeated.
+    #[arg(long = "setting", value_name = "NAME=VALUE", value_parser = pair)]
+    settings: Vec<(String, String)>,
+    /// Where a secret of the carrier is kept: env:NAME or file:/path, never the secret itself. Can
+    /// be repeated.
+    #[arg(long = "secret", value_name = "NAME=REFERENCE", value_parser = pair)]
+    secrets: Vec<(String, String)>,
+    /// An origin the route may send to, such as <https://api.example.com>. Can be repeated. Without
+    /// any, those that the carrier declares.
+    #[arg(long = "allow-origin", value_name = "ORIGIN")]
+    allowed_origins: Vec<String>,
+    /// Let the route send to this machine itself; for tests and simulators.
+    #[arg(long)]
+    allow_loopback: bool,
+}
+
+/// What a route file may say. Everything can also come from flags.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    name: Option<String>,
+    carrier: Option<String>,
+    sender: Option<String>,
+    #[serde(default, deserialize_with = "amount")]
+    price_per_segment: Option<Micros>,
+    allowed_origins: Option<Vec<String>>,
+    allow_loopback: Option<bool>,
+    #[serde(default)]
+    settings: BTreeMap<String, String>,
+    #[serde(default)]
+    secrets: BTreeMap<String, String>,
+}
+
+impl Args {
+    /// Whether nothing at all is said.
+    pub(super) fn is_empty(&self) -> bool {
+        self.file.is_none()
+            && self.carrier.is_none()
+            && self.sender.is_none()
+            && self.price_per_segment.is_none()
+            && self.settings.is_empty()
+            && self.secrets.is_empty()
+            && self.allowed_origins.is_empty()
+            && !self.allow_loopback
+    }
+
+    /// The route that is wanted, over what `current` is when it exists already.
+    pub(super) fn draft(
+        self,
+        name: Option<String>,
+        current: Option<&Route>,
+    ) -> anyhow::Result<RouteDraft> {
+        let file: File = match &self.file {
+            Some(path) => Source::open(path)?.parse_toml()?,
+            None => File::default(),
+        };
+        // A file says everything about its maps; flags change single entries.
+        let base = |from_file: BTreeMap<_, _>, now: Option<&BTreeMap<_, _>>, flags: Vec<_>| {
+            let mut map = match (&self.file, now) {
+                (None, Some(now)) => now.clone(),
+                _ => from_file,
+            };
+            map.extend(flags);
+            map
+        };
+        let required = |value: Option<String>, flag: &str| {
+            value.ok_or_else(|| usage(format!("a route needs {flag}, by the flag or in the file")))
+        };
+        let origins = Some(self.allowed_origins).filter(|origins| !origins.is_empty());
+        Ok(RouteDraft {
+            name: required(name.or(file.name).or(current.map(|c| c.name.clone())), "a name")?,
+            carrier: required(
+                self.carrier.or(file.carrier).or(current.map(|c| c.carrier.clone())),
+                "--carrier",
+            )?,
+            sender: required(
+                self.sender.or(file.sender).or(current.map(|c| c.sender.clone())),
+                "--sender",
+            )?,
+            price_per_segment: self
+                .price_per_segment
+                .or(file.price_per_segment)
+                .or(current.map(|c| c.price_micros_per_segment))
+                .ok_or_else(|| {
+                    usage("a route needs --price-per-segment, by the flag or in the file")
+                })?,
+            settings: base(file.settings, current.map(|c| &c.settings), self.settings),
+            secrets: base(file.secrets, current.map(|c| &c.secrets), self.secrets),
+            allowed_origins: origins
+                .or(file.allowed_origins)
+                .or(current.map(|c| c.allowed_origins.clone()))
+                .unwrap_or_default(),
+            allow_loopback: self.allow_loopback
+                || file.allow_loopback.or(current.map(|c| c.allow_loopback)).unwrap_or(false),
+        })
+    }
+}
+
+/// Checks a draft against its carrier's manifest, and fills in the carrier's own origins where none
+/// are chosen.
+pub(super) async fn check(draft: &mut RouteDraft, ctx: &Context) -> anyhow::Result<()> {
+    let manifest = ctx.plugins.carrier(&draft.carrier).await?;
+    let settings = manifest
+        .complete_settings(&draft.settings, draft.secrets.keys().map(String::as_str))
+        .map_err(|error| {
+            refuse(error.to_string())
+                .hint(format!("`dripline plugin show {}` lists what it takes", draft.carrier))
+        })?;
+    if draft.allowed_origins.is_empty() {
+        draft.allowed_origins = manifest
+            .origins
+            .iter()
+            .filter_map(|origin| match origin.strip_prefix('{').and_then(|o| o.strip_suffix('}')) {
+                Some(setting) => settings.get(setting).cloned(),
+                None => Some(origin.clone()),
+            })
+            .collect();
+    }
+    Ok(())
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write it as NAME=VALUE".to_owned()),
+    }
+}
+
+/// An amount is written as a text, since a TOML float could not hold it exactly.
+fn amount<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Micros>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map(Some).map_err(serde::de::Error::custom)
+}

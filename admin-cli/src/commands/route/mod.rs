@@ -1,0 +1,31 @@
+//! Routes: named carrier configurations that steps point to.
+
+mod add;
+mod draft;
+mod edit;
+mod list;
+mod report;
+mod show;
+
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::output::Output;
+
+/// Routes: named carrier configurations that steps point to.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    Add(add::Args),
+    List(list::Args),
+    Show(show::Args),
+    Edit(edit::Args),
+}
+
+/// Runs one of them.
+pub(crate) async fn run(command: Command, ctx: &Context, out: &mut Output) -> anyhow::Result<Exit> {
+    match command {
+        Command::Add(args) => add::run(args, ctx, out).await,
+        Command::List(args) => list::run(args, ctx, out).await,
+        Command::Show(args) => show::run(args, ctx, out).await,
+        Command::Edit(args) => edit::run(args, ctx, out).await,
+    }
+}

@@ -1,0 +1,20 @@
+//! `dripline route show`.
+
+use super::report::OneRoute;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::output::Output;
+
+/// Show one route.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The route.
+    name: String,
+}
+
+pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::Result<Exit> {
+    let account = ctx.account().await?;
+    let route = ctx.route(&account, &args.name).await?;
+    out.data(&OneRoute { route, currency: account.currency })?;
+    Ok(Exit::Done)
+}

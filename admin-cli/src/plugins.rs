@@ -1,0 +1,209 @@
+//! The installed plugins: every `*.wasm` of the plugin directory, loaded when first asked for.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context as _, anyhow};
+use dripline_config::Settings;
+use dripline_domain::clock::SystemClock;
+use dripline_domain::ids::ContactId;
+use dripline_plugin_host::quote::{self, QuoteError};
+use dripline_plugin_host::{
+    Fields, HostOptions, Limits, Manifest, PluginError, PluginHost, PluginInfo, RenderCheckError,
+};
+use dripline_store::ops::PricedContact;
+use tokio::sync::OnceCell;
+
+pub(crate) use dripline_plugin_host::quote::QuoteStep;
+
+use crate::failure::refuse;
+use crate::suggestion::nearest;
+
+/// The plugins of one installation.
+#[derive(Debug)]
+pub(crate) struct Plugins {
+    pub(crate) directory: PathBuf,
+    cache_directory: PathBuf,
+    threads: Option<usize>,
+    limits: Limits,
+    loaded: OnceCell<Loaded>,
+}
+
+/// What could be loaded, and what could not. One broken file does not spoil the others.
+#[derive(Debug)]
+struct Loaded {
+    host: PluginHost,
+    /// File name to why it was not loaded.
+    broken: BTreeMap<String, String>,
+}
+
+/// What a renderer says about a template.
+#[derive(Debug)]
+pub(crate) enum TemplateCheck {
+    /// It reads these fields.
+    Right,
+    /// Line, column (both from 1) and what is wrong there.
+    Wrong(Vec<(u32, u32, String)>),
+    /// There is no such renderer.
+    NoRenderer(String),
+}
+
+impl Plugins {
+    /// Where they are and what they may use. Loads nothing yet.
+    pub(crate) fn new(settings: &Settings) -> Self {
+        let plugins = &settings.plugins;
+        let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+        let limits = Limits {
+            renderer_memory_bytes: bytes(plugins.renderer.memory_bytes()),
+            carrier_memory_bytes: bytes(plugins.carrier.memory_bytes()),
+            carrier_deadline: plugins.carrier.deadline(),
+            render_deadline: plugins.renderer.deadline(),
+            output_bytes: plugins.max_output_bytes,
+            file_bytes: bytes(plugins.file_bytes()),
+            compile_timeout: plugins.compile_timeout(),
+            ..Limits::default()
+        };
+        Self {
+            directory: plugins.directory.clone(),
+            cache_directory: plugins.cache_directory.clone(),
+            threads: plugins.threads,
+            limits,
+            loaded: OnceCell::new(),
+        }
+    }
+
+    /// Every plugin that was loaded, by name.
+    pub(crate) async fn list(&self) -> anyhow::Result<Vec<PluginInfo>> {
+        Ok(self.loaded().await?.host.plugins())
+    }
+
+    /// The files that could not be loaded, each with why.
+    pub(crate) async fn broken(&self) -> anyhow::Result<&BTreeMap<String, String>> {
+        Ok(&self.loaded().await?.broken)
+    }
+
+    /// What plugins may use.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// What a carrier says about itself.
+    pub(crate) async fn carrier(&self, name: &str) -> anyhow::Result<Arc<Manifest>> {
+        let loaded = self.loaded().await?;
+        loaded.host.manifest(name).ok_or_else(|| {
+            refuse(self.missing(loaded, name, "carrier"))
+                .hint("`dripline plugin list` lists what is installed")
+                .into()
+        })
+    }
+
+    /// What a renderer says about a template.
+    pub(crate) async fn check_template(
+        &self,
+        renderer: &str,
+        template: &str,
+    ) -> anyhow::Result<TemplateCheck> {
+        let loaded = self.loaded().await?;
+        match loaded.host.check_template(renderer, template).await {
+            Ok(_) => Ok(TemplateCheck::Right),
+            Err(RenderCheckError::Problems { problems, .. }) => {
+                let problems = problems.into_iter();
+                Ok(TemplateCheck::Wrong(problems.map(|p| (p.line, p.column, p.text)).collect()))
+            }
+            Err(RenderCheckError::Plugin(PluginError::NotLoaded { .. })) => {
+                Ok(TemplateCheck::NoRenderer(self.missing(loaded, renderer, "renderer")))
+            }
+            Err(RenderCheckError::Plugin(error @ PluginError::WrongKind { .. })) => {
+                Ok(TemplateCheck::NoRenderer(error.to_string()))
+            }
+            Err(RenderCheckError::Plugin(error)) => {
+                Err(error).with_context(|| format!("check a template with renderer `{renderer}`"))
+            }
+        }
+    }
+
+    /// The exact price of every step for every contact, in their order.
+    pub(crate) async fn quote(
+        &self,
+        steps: &[QuoteStep],
+        audience: Vec<(ContactId, Fields)>,
+    ) -> anyhow::Result<Vec<Result<PricedContact, QuoteError>>> {
+        let host = &self.loaded().await?.host;
+        let quotes = quote::quote(host, steps, &audience).await.context("render the messages")?;
+        let priced = quotes.into_iter().map(|quote| {
+            quote.map(|quote| PricedContact {
+                contact_id: quote.contact_id,
+                step_segments: quote.step_segments,
+                step_micros: quote.step_micros,
+            })
+        });
+        Ok(priced.collect())
+    }
+
+    async fn loaded(&self) -> anyhow::Result<&Loaded> {
+        self.loaded
+            .get_or_try_init(|| async {
+                let options = HostOptions {
+                    limits: self.limits.clone(),
+                    cache_directory: Some(self.cache_directory.clone()),
+                    clock: Arc::new(SystemClock),
+                    ..self.thread_options()
+                };
+                let directory = self.directory.clone();
+                // Compiling a plugin takes a second.
+                tokio::task::spawn_blocking(move || load(options, &directory))
+                    .await
+                    .map_err(|error| anyhow!("loading the plugins was cut short: {error}"))?
+            })
+            .await
+    }
+
+    fn thread_options(&self) -> HostOptions {
+        let default = HostOptions::default();
+        let threads = self.threads.and_then(NonZeroUsize::new).unwrap_or(default.threads);
+        HostOptions { threads, ..default }
+    }
+
+    fn missing(&self, loaded: &Loaded, name: &str, kind: &str) -> String {
+        if let Some(why) = loaded.broken.get(name) {
+            return format!("{kind} `{name}` cannot be loaded: {why}");
+        }
+        let plugins = loaded.host.plugins();
+        let names = plugins
+            .iter()
+            .filter(|plugin| plugin.kind.to_string() == kind)
+            .map(|plugin| plugin.name.as_str());
+        match nearest(name, names) {
+            Some(near) => format!("{kind} `{name}` is not installed; did you mean `{near}`?"),
+            None => format!("{kind} `{name}` is not installed in {}", self.directory.display()),
+        }
+    }
+}
+
+fn load(options: HostOptions, directory: &std::path::Path) -> anyhow::Result<Loaded> {
+    let host = PluginHost::new(options).context("start the plugin host")?;
+    let mut broken = BTreeMap::new();
+    let entries = match std::fs::read_dir(directory) {
+        Ok(entries) => entries,
+        // Nothing is installed yet.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Ok(Loaded { host, broken });
+        }
+        Err(error) => {
+            return Err(error).with_context(|| format!("read `{}`", directory.display()));
+        }
+    };
+    for entry in entries {
+        let path = entry.with_context(|| format!("read `{}`", directory.display()))?.path();
+        if path.extension().is_none_or(|extension| extension != "wasm") {
+            continue;
+        }
+        if let Err(error) = host.load_file(&path) {
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().replace('_', "-");
+            broken.insert(name, format!("{:#}", anyhow::Error::new(error)));
+        }
+    }
+    Ok(Loaded { host, broken })
+}
