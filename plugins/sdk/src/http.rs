@@ -1,7 +1,6 @@
 //! HTTP as plain values.
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::Failure;
 
@@ -151,7 +150,7 @@ impl Response {
     /// # Errors
     /// A failure of class *uncertain* when the body is not what was expected: a carrier that answered
     /// may well have sent.
-    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+    pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Failure> {
         serde_json::from_slice(&self.body).map_err(|_| {
             let text =
                 format!("the carrier answered {} with a body that is not understood", self.status);

@@ -291,9 +291,9 @@ impl<C: Carrier> Run<'_, C> {
 
     fn check_failure(&self, found: &Failure, expected: &ExpectedFailure) -> Result<(), String> {
         let words = format!("{} {} {:?}", found.code, found.text, found.attributes);
-        let private = [&self.message.recipient, &self.message.text];
         let digits = self.message.recipient.trim_start_matches('+');
-        if words.contains(digits) || private.into_iter().any(|private| words.contains(private)) {
+        let mut private = [digits, &*self.message.text].into_iter();
+        if private.any(|private| !private.is_empty() && words.contains(private)) {
             return Err("the failure quotes the recipient or the text".to_owned());
         }
         let expected = Failure {
