@@ -36,8 +36,7 @@ impl TestDatabase {
         let template = template(&server).await;
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         let unique = uuid::Uuid::new_v4().simple().to_string();
-        let name =
-            format!("dripline_test_{}_{number}_{}", std::process::id(), &unique[..8]);
+        let name = format!("dripline_test_{}_{number}_{}", std::process::id(), &unique[..8]);
         let mut session = open(&server).await;
         execute(&mut session, &format!("CREATE DATABASE {name} TEMPLATE {template}")).await;
         session.close().await.expect("the session ends");
@@ -70,7 +69,8 @@ impl Drop for TestDatabase {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.expect("a runtime starts").block_on(async {
                 let mut session = open(&server_url()).await;
-                execute(&mut session, &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await;
+                execute(&mut session, &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+                    .await;
             });
         });
         if dropped.join().is_err() && !std::thread::panicking() {

@@ -19,7 +19,7 @@ const GRACE: TimeDelta = TimeDelta::seconds(30);
 pub async fn missing_tickets(pool: &Pool, clock: &dyn Clock) -> Result<u64, StoreError> {
     let due_by = clock.now() - GRACE;
     let mut issued = 0;
-    let mut behind = (DateTime::<Utc>::MIN_UTC, 0);
+    let mut behind = (DateTime::<Utc>::UNIX_EPOCH, 0);
     loop {
         let rows = sqlx::query_file!(
             "queries/sweep/missing_tickets.sql",

@@ -20,7 +20,7 @@ pub async fn stray_tickets(pool: &Pool, clock: &dyn Clock) -> Result<u64, StoreE
     let due_by = clock.now() - GRACE;
     let mut deleted = 0;
     for claimed in [false, true] {
-        let mut behind = (DateTime::<Utc>::MIN_UTC, String::new());
+        let mut behind = (DateTime::<Utc>::UNIX_EPOCH, String::new());
         loop {
             let rows = read(pool, claimed, due_by, &behind).await?;
             let Some(last) = rows.last() else { break };

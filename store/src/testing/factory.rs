@@ -86,12 +86,7 @@ pub struct Route {
 
 impl Route {
     /// Creates it.
-    pub async fn create(
-        self,
-        pool: &Pool,
-        clock: &dyn Clock,
-        account_id: AccountId,
-    ) -> RouteId {
+    pub async fn create(self, pool: &Pool, clock: &dyn Clock, account_id: AccountId) -> RouteId {
         let draft = RouteDraft {
             name: self.name.unwrap_or_else(|| ROUTE.to_owned()),
             carrier: self.carrier.unwrap_or_else(|| "twilio".to_owned()),
@@ -124,12 +119,7 @@ impl Workflow {
     }
 
     /// Creates it. Its steps' routes must exist.
-    pub async fn create(
-        self,
-        pool: &Pool,
-        clock: &dyn Clock,
-        account_id: AccountId,
-    ) -> WorkflowId {
+    pub async fn create(self, pool: &Pool, clock: &dyn Clock, account_id: AccountId) -> WorkflowId {
         let draft = WorkflowDraft {
             name: self.name.unwrap_or_else(|| format!("workflow-{}", unique())),
             surplus_policy: self.surplus_policy,

@@ -1,0 +1,16 @@
+//! The store against a real Postgres, one database per test.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod attempts;
+mod audit;
+mod closing;
+mod edits;
+mod enrolment;
+mod journey;
+mod money;
+mod order;
+mod property;
+mod races;
+mod support;
+mod tickets;
