@@ -76,7 +76,7 @@ impl CarrierLogAudit {
                  ORDER BY delivery_id LIMIT $2
              ) chunk",
             from,
-            CHUNK as i64,
+            i64::try_from(CHUNK).unwrap_or(i64::MAX),
         )
         .fetch_one(&mut *self.snapshot)
         .await?;

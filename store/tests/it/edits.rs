@@ -40,10 +40,10 @@ async fn an_inactive_workflow_can_be_changed_freely() {
     wanted.steps.truncate(1);
     wanted.steps[0].template = "Goodbye".to_owned();
     wanted.steps[0].timing = Timing {
-        after: Duration::from_secs(86_400),
+        after: Duration::from_hours(24),
         at: chrono::NaiveTime::from_hms_opt(9, 30, 0),
         days: ["mon".to_owned(), "fri".to_owned()].to_vec().try_into().unwrap(),
-        expires_after: Some(Duration::from_secs(3600)),
+        expires_after: Some(Duration::from_hours(1)),
     };
 
     let edit = edit(scene.workflow_id, wanted.clone());

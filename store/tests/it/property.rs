@@ -14,6 +14,8 @@ use play::Play;
 
 /// Deeds of one case. Long sequences find more than many short ones, and a database costs a second.
 const DEEDS: usize = 120;
+/// The audit looks at everything, so not after each of them.
+const AUDIT_EVERY: usize = 15;
 
 fn deed() -> impl Strategy<Value = Deed> {
     let index = any::<Index>;
@@ -68,6 +70,9 @@ fn the_store_does_what_a_plain_model_does() {
                 play.compare().await.map_err(|difference| {
                     TestCaseError::fail(format!("after deed {number}, {deed:?}: {difference}"))
                 })?;
+                if number % AUDIT_EVERY == 0 {
+                    play.audit().await.map_err(TestCaseError::fail)?;
+                }
             }
             play.audit().await.map_err(TestCaseError::fail)
         })

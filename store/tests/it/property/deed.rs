@@ -6,25 +6,59 @@ use proptest::sample::Index;
 /// deed is none.
 #[derive(Clone, Debug)]
 pub(super) enum Deed {
-    TopUp { micros: i64 },
-    Adjust { micros: i64 },
+    TopUp {
+        micros: i64,
+    },
+    Adjust {
+        micros: i64,
+    },
     /// Every contact whose bit is set; the workflow's steps take as many of the segments as they need.
-    Enroll { workflow: Index, contacts: u8, segments: Vec<u32> },
+    Enroll {
+        workflow: Index,
+        contacts: u8,
+        segments: Vec<u32>,
+    },
     /// Marks a queued delivery with a text of that many segments.
-    Start { queued: Index, segments: u32 },
+    Start {
+        queued: Index,
+        segments: u32,
+    },
     /// Settles a delivery that is sending or unknown.
-    Finish { taken: Index, outcome: Outcome },
-    Expire { queued: Index },
-    Refuse { queued: Index },
-    Retry { queued: Index },
+    Finish {
+        taken: Index,
+        outcome: Outcome,
+    },
+    Expire {
+        queued: Index,
+    },
+    Refuse {
+        queued: Index,
+    },
+    Retry {
+        queued: Index,
+    },
     /// Gives a delivery up as closed that is not.
-    GiveUpClosed { queued: Index },
-    Pause { workflow: Index },
-    Remove { live: Index },
-    Edit { workflow: Index, steps: usize, charge: bool },
+    GiveUpClosed {
+        queued: Index,
+    },
+    Pause {
+        workflow: Index,
+    },
+    Remove {
+        live: Index,
+    },
+    Edit {
+        workflow: Index,
+        steps: usize,
+        charge: bool,
+    },
     /// Deletes a workflow and creates another one in its place.
-    Delete { workflow: Index },
-    OptOut { contact: Index },
+    Delete {
+        workflow: Index,
+    },
+    OptOut {
+        contact: Index,
+    },
 }
 
 /// What became of a hand-over.

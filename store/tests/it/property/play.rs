@@ -54,8 +54,7 @@ impl Play {
         Route::default().create(pool, &clock, account_id).await;
         let contacts = Contacts::many(CONTACTS).create(pool, &clock, account_id).await;
         let model = Model { opted_out: vec![false; CONTACTS], ..Model::default() };
-        let mut play =
-            Self { database, clock, account_id, contacts, workflows: Vec::new(), model };
+        let mut play = Self { database, clock, account_id, contacts, workflows: Vec::new(), model };
         for _ in 0..WORKFLOWS {
             play.create_workflow().await;
         }
