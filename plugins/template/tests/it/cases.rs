@@ -1,4 +1,4 @@
-//! The cases of the renderer, as data.
+//! The renderer's cases, as data.
 
 #[test]
 fn cases() {

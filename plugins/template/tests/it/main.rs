@@ -1,0 +1,4 @@
+//! The renderer as its users see it.
+
+mod cases;
+mod examples;
