@@ -100,6 +100,7 @@ impl Changes {
         self.book(books);
         books.write_entries(conn).await?;
         self.write_enrollments(conn, books, actor, now).await?;
+        self.lock_requeued(conn).await?;
         let mut tickets = self.write_deliveries(conn, books, now).await?;
         tickets.extend(self.write_next_steps(conn, now).await?);
         queue::push(conn, &tickets).await?;
@@ -158,6 +159,27 @@ impl Changes {
         .execute(conn)
         .await?;
         expect_all(done.rows_affected(), self.enrollments.len())
+    }
+
+    /// Keeps the enrollments of deliveries that go back into the queue from ending until the commit.
+    /// Nothing of them is overwritten here, so that nothing else would notice that a removal has just
+    /// ended one; and a removal that comes later must find its delivery queued.
+    async fn lock_requeued(&self, conn: &mut PgConnection) -> Result<(), StoreError> {
+        let requeued = self.deliveries.iter();
+        let requeued = requeued.filter(|change| matches!(change.to, DeliveryTo::Queued { .. }));
+        let ids: Vec<i64> = requeued.map(|change| change.owner.enrollment_id.0).collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let live = sqlx::query_scalar!(
+            "SELECT enrollment_id FROM enrollments
+             WHERE enrollment_id = ANY ($1) AND exit_cause IS NULL
+             ORDER BY enrollment_id FOR SHARE",
+            &ids,
+        )
+        .fetch_all(conn)
+        .await?;
+        expect_all(live.len() as u64, ids.len())
     }
 
     /// Gives the tickets of the deliveries that are queued again.

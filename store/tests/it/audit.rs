@@ -1,16 +1,23 @@
 //! Each invariant holds after a bit of everything, and bites when its rows are broken on purpose.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use chrono::TimeDelta;
-use dripline_domain::clock::{Clock, ManualClock};
-use dripline_domain::ids::DeliveryId;
+use dripline_domain::clock::{Clock, ManualClock, SystemClock};
+use dripline_domain::ids::{DeliveryId, WorkflowId};
+use dripline_domain::money::Micros;
 use dripline_store::audit::carrier_log::{CarrierLogAudit, parse_reference};
-use dripline_store::ops::{Adjustment, Closing, Removal, adjust, pause_workflow, remove_contact};
+use dripline_store::ops::{
+    Adjustment, Closing, FinishRequest, Removal, RemoveContactError, Start, StartRequest, adjust,
+    finish_attempts, opt_out, pause_workflow, remove_contact, start_attempts,
+};
 use dripline_store::testing::TestDatabase;
 use dripline_store::testing::factory::{ACTOR, Contacts, Enrolment, Scene, Workflow};
 use dripline_store::{Pool, audit, installation, listing};
 use uuid::Uuid;
 
-use crate::journey::{finish, hand_over, queued, start};
+use crate::journey::{POLICY, WORKER, finish, hand_over, queued, start};
 use crate::support::{accepted, noon, not_sent, refused, unknown};
 
 /// One of everything: sent, sent short, refused, tried again, on the wire, unknown, removed, paused.
@@ -46,7 +53,7 @@ async fn story(pool: &Pool, clock: &dyn Clock) -> Scene {
 
     let adjustment = Adjustment {
         account_id: scene.account_id,
-        amount: dripline_domain::money::Micros(-5),
+        amount: Micros(-5),
         batch_id: Uuid::new_v4(),
         actor: ACTOR.to_owned(),
         reason: "a test".to_owned(),
@@ -344,4 +351,119 @@ fn references_are_read_back() {
         let reference = format!("{}{broken}", installation.simple());
         assert_eq!(parse_reference(installation, &reference), None, "{reference}");
     }
+}
+
+/// One worker that marks and settles in batches, whatever is queued, until it is told to stop.
+async fn work(pool: Pool, workflow_id: WorkflowId, stop: Arc<AtomicBool>, seed: usize) -> usize {
+    let mut handed_over = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let waiting: Vec<_> = queued(&pool, workflow_id).await.into_iter().take(40).collect();
+        let starts: Vec<_> = waiting
+            .iter()
+            .map(|w| StartRequest {
+                delivery_id: w.delivery_id,
+                attempt: w.attempt + 1,
+                segments: 1,
+            })
+            .collect();
+        let started = start_attempts(&pool, &SystemClock, WORKER, Uuid::new_v4(), &starts).await;
+        let outcomes = [accepted(), accepted(), accepted(), not_sent(), unknown(), refused()];
+        let finishes: Vec<_> = started
+            .unwrap()
+            .into_iter()
+            .zip(&starts)
+            .filter(|(start, _)| matches!(start, Start::Started { .. }))
+            .enumerate()
+            .map(|(number, (_, start))| FinishRequest {
+                delivery_id: start.delivery_id,
+                attempt: start.attempt,
+                outcome: outcomes[(number + seed) % outcomes.len()].clone(),
+            })
+            .collect();
+        handed_over += finishes.len();
+        finish_attempts(&pool, &SystemClock, &POLICY, WORKER, Uuid::new_v4(), &finishes)
+            .await
+            .unwrap();
+        // Somebody else's turn, also when there was nothing to do.
+        tokio::task::yield_now().await;
+    }
+    handed_over
+}
+
+/// Evidence for everything that nobody knew: the carrier took half of it.
+async fn settle_unknown(pool: &Pool, workflow_id: WorkflowId) {
+    let unknown: Vec<(i64, i32)> = sqlx::query_as(
+        "SELECT delivery_id, attempt FROM deliveries WHERE workflow_id = $1 AND state = 'unknown'",
+    )
+    .bind(workflow_id.0)
+    .fetch_all(pool)
+    .await
+    .unwrap();
+    let finishes: Vec<_> = unknown
+        .into_iter()
+        .map(|(delivery_id, attempt)| FinishRequest {
+            delivery_id: DeliveryId(delivery_id),
+            attempt: attempt.try_into().unwrap(),
+            outcome: if delivery_id % 2 == 0 { accepted() } else { not_sent() },
+        })
+        .collect();
+    finish_attempts(pool, &SystemClock, &POLICY, WORKER, Uuid::new_v4(), &finishes).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nothing_is_broken_at_any_instant() {
+    const ROUNDS: usize = 12;
+    let database = TestDatabase::new().await;
+    let pool = database.pool();
+    let scene = Scene::create(pool, &SystemClock, 3, 300).await;
+    let workflow_id = scene.workflow_id;
+    let stop = Arc::new(AtomicBool::new(false));
+    let workers: Vec<_> = (0..3)
+        .map(|seed| tokio::spawn(work(pool.clone(), workflow_id, Arc::clone(&stop), seed)))
+        .collect();
+    let auditor = {
+        let (pool, stop) = (pool.clone(), Arc::clone(&stop));
+        tokio::spawn(async move {
+            let mut audits = 0;
+            while !stop.load(Ordering::Relaxed) {
+                for result in audit::run(&pool, &SystemClock).await.unwrap() {
+                    assert!(result.holds(), "{result:?}");
+                }
+                audits += 1;
+            }
+            audits
+        })
+    };
+    let closing = Closing { workflow_id, actor: ACTOR.to_owned(), reason: None };
+    for round in 0..ROUNDS {
+        for chunk in scene.contacts.chunks(100) {
+            Enrolment::default().create(pool, &SystemClock, workflow_id, chunk).await;
+        }
+        for contact in scene.contacts.iter().skip(round).step_by(60) {
+            let of_contact = listing::enrollments::EnrollmentFilter {
+                contact_id: Some(*contact),
+                live: Some(true),
+                ..Default::default()
+            };
+            let live = listing::enrollments::list(pool, scene.account_id, &of_contact).await;
+            for enrollment in live.unwrap() {
+                let enrollment_id = enrollment.enrollment_id;
+                let removal = Removal { enrollment_id, actor: ACTOR.to_owned(), reason: None };
+                match remove_contact(pool, &SystemClock, &removal).await {
+                    Ok(_) | Err(RemoveContactError::Ended { .. }) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        }
+        opt_out(pool, &SystemClock, scene.contacts[round], ACTOR).await.unwrap();
+        pause_workflow(pool, &SystemClock, &closing).await.unwrap();
+        settle_unknown(pool, workflow_id).await;
+    }
+    stop.store(true, Ordering::Relaxed);
+    let mut handed_over = 0;
+    for worker in workers {
+        handed_over += worker.await.unwrap();
+    }
+    let audits = auditor.await.unwrap();
+    assert!(handed_over > 0 && audits > 3, "{handed_over} handed over, {audits} audits");
 }

@@ -5,9 +5,11 @@
 mod attempts;
 mod audit;
 mod closing;
+mod contacts;
 mod edits;
 mod enrolment;
 mod journey;
+mod listings;
 mod money;
 mod order;
 mod property;
