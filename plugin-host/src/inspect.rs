@@ -67,7 +67,7 @@ pub(crate) fn imports(plugin: &str, component: &Component) -> Result<(), LoadErr
 }
 
 /// `dripline:plugin/log@0.1.0` as `log` and `0.1.0`.
-fn contract_interface(name: &str) -> Option<(&str, &str)> {
+pub(crate) fn contract_interface(name: &str) -> Option<(&str, &str)> {
     name.strip_prefix(CONTRACT)?.split_once('@')
 }
 

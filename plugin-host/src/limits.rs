@@ -56,7 +56,7 @@ impl Default for Limits {
             core_instances: 200,
             handles: 1_000,
             file_bytes: 32 * MIB,
-            compile_timeout: Duration::from_secs(60),
+            compile_timeout: Duration::from_mins(1),
             log_lines: 20,
             log_line_bytes: 2 * 1024,
         }

@@ -1,8 +1,9 @@
 //! The `log` import: what plugins say, within limits.
 
-use wasmtime::component::HasSelf;
+use wasmtime::component::{Component, HasSelf, Linker};
 
 use crate::bindings::renderer::dripline::plugin::log::{self, Level};
+use crate::inspect;
 use crate::limits::Limits;
 use crate::outcome::masked;
 use crate::state::State;
@@ -64,9 +65,16 @@ impl log::Host for State {
     }
 }
 
-/// Offers `log` to plugins.
+/// Offers `log` to a plugin under the version that it asks for.
 pub(crate) fn add_to_linker(
-    linker: &mut wasmtime::component::Linker<State>,
+    linker: &mut Linker<State>,
+    component: &Component,
 ) -> wasmtime::Result<()> {
-    log::add_to_linker::<State, HasSelf<State>>(linker, |state| state)
+    for (name, _) in component.component_type().imports(component.engine()) {
+        if inspect::contract_interface(name).is_some_and(|(interface, _)| interface == "log") {
+            let mut instance = linker.instance(name)?;
+            log::add_to_linker_instance::<State, HasSelf<State>>(&mut instance, |state| state)?;
+        }
+    }
+    Ok(())
 }

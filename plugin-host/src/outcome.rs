@@ -175,7 +175,7 @@ fn references(accepted: &Accepted) -> Option<String> {
 
 fn failure_reason(carrier: &str, failure: &Failure) -> Reason {
     let prefix = if failure.class == FailureClass::Stopped { STOPPED } else { "" };
-    let code: String = failure.code.chars().filter(|c| c.is_ascii_graphic()).take(40).collect();
+    let code: String = failure.code.chars().filter(char::is_ascii_graphic).take(40).collect();
     let code = if code.is_empty() { "failure" } else { &code };
     Reason::new(format!("{prefix}{carrier}:{code}"), masked(&failure.text))
 }

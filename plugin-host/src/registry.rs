@@ -169,7 +169,7 @@ impl Loader<'_> {
     ) -> Result<Ready, LoadError> {
         let link = || -> wasmtime::Result<Ready> {
             let mut linker = Linker::<State>::new(&self.engine.wasm);
-            log::add_to_linker(&mut linker)?;
+            log::add_to_linker(&mut linker, component)?;
             wasi::add_to_linker(&mut linker, component)?;
             let instance: InstancePre<State> = linker.instantiate_pre(component)?;
             Ok(match kind {

@@ -146,7 +146,7 @@ impl Grant {
     pub fn new(
         manifest: &Manifest,
         settings: &Settings,
-        route: RouteRights<'_>,
+        route: &RouteRights<'_>,
     ) -> Result<Self, GrantError> {
         let wanted = manifest_origins(manifest, settings)?;
         let allowed = route

@@ -6,7 +6,6 @@ use wasmtime::component::{
     Component, ComponentType, Lift, Linker, LinkerInstance, Lower, Resource, ResourceType,
 };
 
-use super::VERSION;
 use crate::state::State;
 
 /// `wasi:io/error.error`.
@@ -48,25 +47,48 @@ const MOST_RANDOM: u64 = 64 * 1024;
 
 type Context<'a> = StoreContextMut<'a, State>;
 
-/// Defines the neutral imports, and for everything else that `component` imports from allowed
-/// interfaces a trap that says its name. The caller has checked the interfaces.
+/// Defines the neutral imports under the very versions that `component` asks for, and for everything
+/// else in its imports a trap that says its name. The caller has checked the interfaces.
 pub(crate) fn add_to_linker(
     linker: &mut Linker<State>,
     component: &Component,
 ) -> wasmtime::Result<()> {
-    io(linker)?;
-    streams(&mut interface(linker, "wasi:io/streams")?)?;
-    cli(linker)?;
-    clocks(linker)?;
-    random(linker)?;
+    for (name, _) in component.component_type().imports(component.engine()) {
+        let Some((interface, _)) = name.split_once('@') else { continue };
+        let instance = &mut linker.instance(name)?;
+        match interface {
+            "wasi:cli/environment" => environment(instance)?,
+            "wasi:cli/stdin" => handle::<Input>(instance, "input-stream", "get-stdin")?,
+            "wasi:cli/stdout" => handle::<Output>(instance, "output-stream", "get-stdout")?,
+            "wasi:cli/stderr" => handle::<Output>(instance, "output-stream", "get-stderr")?,
+            "wasi:cli/terminal-input" => resource::<TerminalInput>(instance, "terminal-input")?,
+            "wasi:cli/terminal-output" => resource::<TerminalOutput>(instance, "terminal-output")?,
+            "wasi:cli/terminal-stdin" => {
+                no_terminal::<TerminalInput>(instance, "terminal-input", "get-terminal-stdin")?;
+            }
+            "wasi:cli/terminal-stdout" => {
+                no_terminal::<TerminalOutput>(instance, "terminal-output", "get-terminal-stdout")?;
+            }
+            "wasi:cli/terminal-stderr" => {
+                no_terminal::<TerminalOutput>(instance, "terminal-output", "get-terminal-stderr")?;
+            }
+            "wasi:clocks/monotonic-clock" => monotonic_clock(instance)?,
+            "wasi:clocks/wall-clock" => wall_clock(instance)?,
+            "wasi:io/error" => io_error(instance)?,
+            "wasi:io/poll" => poll(instance)?,
+            "wasi:io/streams" => {
+                resource::<IoError>(instance, "error")?;
+                resource::<Pollable>(instance, "pollable")?;
+                input(instance)?;
+                output(instance)?;
+            }
+            "wasi:random/insecure-seed" => insecure_seed(instance)?,
+            "wasi:random/random" => random(instance)?,
+            // `wasi:cli/exit` is left to trap: a plugin that exits has failed.
+            _ => {}
+        }
+    }
     linker.define_unknown_imports_as_traps(component)
-}
-
-fn interface<'a>(
-    linker: &'a mut Linker<State>,
-    name: &str,
-) -> wasmtime::Result<LinkerInstance<'a, State>> {
-    linker.instance(&format!("{name}@{VERSION}"))
 }
 
 fn resource<T: 'static>(
@@ -76,16 +98,17 @@ fn resource<T: 'static>(
     instance.resource(name, ResourceType::host::<T>(), |_, _| Ok(()))
 }
 
-fn io(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    let mut error = interface(linker, "wasi:io/error")?;
-    resource::<IoError>(&mut error, "error")?;
-    error.func_wrap(
-        "[method]error.to-debug-string",
-        |_: Context<'_>, (_,): (Resource<IoError>,)| Ok((String::new(),)),
-    )?;
-    let mut poll = interface(linker, "wasi:io/poll")?;
-    resource::<Pollable>(&mut poll, "pollable")?;
-    // Time stands still, so whatever a guest waits for has already come.
+fn io_error(error: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
+    resource::<IoError>(error, "error")?;
+    error
+        .func_wrap("[method]error.to-debug-string", |_: Context<'_>, (_,): (Resource<IoError>,)| {
+            Ok((String::new(),))
+        })
+}
+
+/// Time stands still, so whatever a guest waits for has already come.
+fn poll(poll: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
+    resource::<Pollable>(poll, "pollable")?;
     poll.func_wrap("[method]pollable.ready", |_: Context<'_>, (_,): (Resource<Pollable>,)| {
         Ok((true,))
     })?;
@@ -95,9 +118,9 @@ fn io(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     })
 }
 
-fn streams(streams: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
+/// Input is at its end.
+fn input(streams: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
     resource::<Input>(streams, "input-stream")?;
-    resource::<Output>(streams, "output-stream")?;
     for name in ["[method]input-stream.read", "[method]input-stream.blocking-read"] {
         streams.func_wrap(name, |_: Context<'_>, (_, _): (Resource<Input>, u64)| {
             Ok((Err::<Vec<u8>, _>(StreamError::Closed),))
@@ -108,10 +131,15 @@ fn streams(streams: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
             Ok((Err::<u64, _>(StreamError::Closed),))
         })?;
     }
-    streams.func_wrap(
-        "[method]input-stream.subscribe",
-        |_: Context<'_>, (_,): (Resource<Input>,)| Ok((Resource::<Pollable>::new_own(0),)),
-    )?;
+    streams
+        .func_wrap("[method]input-stream.subscribe", |_: Context<'_>, (_,): (Resource<Input>,)| {
+            Ok((Resource::<Pollable>::new_own(0),))
+        })
+}
+
+/// The end of what is printed is kept.
+fn output(streams: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
+    resource::<Output>(streams, "output-stream")?;
     streams.func_wrap(
         "[method]output-stream.subscribe",
         |_: Context<'_>, (_,): (Resource<Output>,)| Ok((Resource::<Pollable>::new_own(0),)),
@@ -137,68 +165,59 @@ fn streams(streams: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-fn cli(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    let mut environment = interface(linker, "wasi:cli/environment")?;
+fn environment(environment: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
     environment.func_wrap("get-environment", |_: Context<'_>, (): ()| {
         Ok((Vec::<(String, String)>::new(),))
     })?;
     environment.func_wrap("get-arguments", |_: Context<'_>, (): ()| Ok((Vec::<String>::new(),)))?;
-    environment.func_wrap("initial-cwd", |_: Context<'_>, (): ()| Ok((None::<String>,)))?;
-
-    interface(linker, "wasi:cli/stdin")?
-        .func_wrap("get-stdin", |_: Context<'_>, (): ()| Ok((Resource::<Input>::new_own(0),)))?;
-    interface(linker, "wasi:cli/stdout")?
-        .func_wrap("get-stdout", |_: Context<'_>, (): ()| Ok((Resource::<Output>::new_own(1),)))?;
-    interface(linker, "wasi:cli/stderr")?
-        .func_wrap("get-stderr", |_: Context<'_>, (): ()| Ok((Resource::<Output>::new_own(2),)))?;
-
-    resource::<TerminalInput>(
-        &mut interface(linker, "wasi:cli/terminal-input")?,
-        "terminal-input",
-    )?;
-    resource::<TerminalOutput>(
-        &mut interface(linker, "wasi:cli/terminal-output")?,
-        "terminal-output",
-    )?;
-    interface(linker, "wasi:cli/terminal-stdin")?
-        .func_wrap("get-terminal-stdin", |_: Context<'_>, (): ()| {
-            Ok((None::<Resource<TerminalInput>>,))
-        })?;
-    for stream in ["stdout", "stderr"] {
-        interface(linker, &format!("wasi:cli/terminal-{stream}"))?
-            .func_wrap(&format!("get-terminal-{stream}"), |_: Context<'_>, (): ()| {
-                Ok((None::<Resource<TerminalOutput>>,))
-            })?;
-    }
-    // `wasi:cli/exit` is left to trap: a plugin that exits has failed.
-    Ok(())
+    environment.func_wrap("initial-cwd", |_: Context<'_>, (): ()| Ok((None::<String>,)))
 }
 
-fn clocks(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    let mut wall = interface(linker, "wasi:clocks/wall-clock")?;
-    wall.func_wrap("now", |store: Context<'_>, (): ()| {
+/// A function that gives a handle. An interface that uses another's resource names it too.
+fn handle<T: 'static>(
+    instance: &mut LinkerInstance<'_, State>,
+    name: &str,
+    function: &str,
+) -> wasmtime::Result<()> {
+    resource::<T>(instance, name)?;
+    instance.func_wrap(function, |_: Context<'_>, (): ()| Ok((Resource::<T>::new_own(0),)))
+}
+
+fn no_terminal<T: 'static>(
+    instance: &mut LinkerInstance<'_, State>,
+    name: &str,
+    function: &str,
+) -> wasmtime::Result<()> {
+    resource::<T>(instance, name)?;
+    instance.func_wrap(function, |_: Context<'_>, (): ()| Ok((None::<Resource<T>>,)))
+}
+
+fn wall_clock(clock: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
+    clock.func_wrap("now", |store: Context<'_>, (): ()| {
         let now = store.data().wasi.now;
         Ok((Datetime {
             seconds: u64::try_from(now.timestamp()).unwrap_or(0),
             nanoseconds: now.timestamp_subsec_nanos(),
         },))
     })?;
-    wall.func_wrap("resolution", |_: Context<'_>, (): ()| {
+    clock.func_wrap("resolution", |_: Context<'_>, (): ()| {
         Ok((Datetime { seconds: 1, nanoseconds: 0 },))
-    })?;
-    let mut monotonic = interface(linker, "wasi:clocks/monotonic-clock")?;
-    monotonic.func_wrap("now", |_: Context<'_>, (): ()| Ok((0_u64,)))?;
-    monotonic.func_wrap("resolution", |_: Context<'_>, (): ()| Ok((1_000_000_000_u64,)))?;
+    })
+}
+
+fn monotonic_clock(clock: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
+    resource::<Pollable>(clock, "pollable")?;
+    clock.func_wrap("now", |_: Context<'_>, (): ()| Ok((0_u64,)))?;
+    clock.func_wrap("resolution", |_: Context<'_>, (): ()| Ok((1_000_000_000_u64,)))?;
     for name in ["subscribe-instant", "subscribe-duration"] {
-        monotonic.func_wrap(name, |_: Context<'_>, (_,): (u64,)| {
+        clock.func_wrap(name, |_: Context<'_>, (_,): (u64,)| {
             Ok((Resource::<Pollable>::new_own(0),))
         })?;
     }
     Ok(())
 }
 
-fn random(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    let mut random = interface(linker, "wasi:random/random")?;
+fn random(random: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
     random.func_wrap("get-random-u64", |mut store: Context<'_>, (): ()| {
         Ok((store.data_mut().wasi.next_random(),))
     })?;
@@ -212,13 +231,12 @@ fn random(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         }
         bytes.truncate(length);
         Ok((bytes,))
-    })?;
-    let name = "insecure-seed";
-    interface(linker, "wasi:random/insecure-seed")?.func_wrap(
-        name,
-        |mut store: Context<'_>, (): ()| {
-            let neutral = &mut store.data_mut().wasi;
-            Ok(((neutral.next_random(), neutral.next_random()),))
-        },
-    )
+    })
+}
+
+fn insecure_seed(random: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
+    random.func_wrap("insecure-seed", |mut store: Context<'_>, (): ()| {
+        let neutral = &mut store.data_mut().wasi;
+        Ok(((neutral.next_random(), neutral.next_random()),))
+    })
 }

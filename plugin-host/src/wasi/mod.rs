@@ -15,9 +15,6 @@ use chrono::{DateTime, Utc};
 pub(crate) use self::imports::add_to_linker;
 use self::tail::Tail;
 
-/// The version under which the imports are defined. The linker takes it for any 0.2.x.
-const VERSION: &str = "0.2.0";
-
 /// The interfaces that a plugin may import.
 const ALLOWED: [&str; 17] = [
     "wasi:cli/environment",

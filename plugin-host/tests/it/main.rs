@@ -1,0 +1,11 @@
+//! The plugin host against real components and real sockets.
+
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+
+mod carriers;
+mod egress;
+mod fixtures;
+mod hostile;
+mod loading;
+mod quotes;
+mod server;
