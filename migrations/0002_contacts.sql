@@ -17,3 +17,5 @@ CREATE TABLE contacts (
     CONSTRAINT phone_is_e164 CHECK (phone ~ '^\+[1-9][0-9]{1,14}$'),
     CONSTRAINT fields_are_an_object CHECK (jsonb_typeof(fields) = 'object')
 );
+-- Lists and selections go through an account's contacts page by page.
+CREATE INDEX contacts_by_account ON contacts (account_id, contact_id);

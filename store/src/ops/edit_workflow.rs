@@ -10,6 +10,7 @@ use sqlx::PgConnection;
 
 use super::create_workflow::{NAMES_ARE_UNIQUE, RouteNotFound, find_routes};
 use crate::plan::{self, PausePlan};
+use crate::retries::Retries;
 use crate::trail::{self, Deed};
 use crate::{Pool, StoreError, advisory, row, step, workflow};
 
@@ -101,8 +102,19 @@ pub async fn edit_workflow(
     clock: &dyn Clock,
     edit: &Edit,
 ) -> Result<Edited, EditWorkflowError> {
+    edit.draft.validate()?;
+    let mut retries = Retries::default();
+    loop {
+        match run(pool, clock, edit).await {
+            // Two that take each other's names wait for each other.
+            Err(EditWorkflowError::Store(error)) if retries.again(&error).await => {}
+            done => return done,
+        }
+    }
+}
+
+async fn run(pool: &Pool, clock: &dyn Clock, edit: &Edit) -> Result<Edited, EditWorkflowError> {
     let Edit { workflow_id, draft, .. } = edit;
-    draft.validate()?;
     let now = clock.now();
     let mut tx = pool.begin().await?;
     advisory::close_gate(&mut tx, *workflow_id).await?;

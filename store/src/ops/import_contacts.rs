@@ -10,6 +10,7 @@ use serde_json::json;
 use sqlx::PgConnection;
 use sqlx::types::Json;
 
+use crate::retries::Retries;
 use crate::trail::{self, Deed};
 use crate::{Pool, StoreError, row};
 
@@ -63,10 +64,27 @@ pub async fn import_contacts(
     actor: &str,
 ) -> Result<Imported, ImportContactsError> {
     refuse_duplicates(contacts)?;
-    let now = clock.now();
     // In one order, so that two imports never wait for each other in a circle.
     let mut ordered: Vec<&ContactDraft> = contacts.iter().collect();
     ordered.sort_unstable_by(|a, b| a.phone.cmp(&b.phone));
+    let mut retries = Retries::default();
+    loop {
+        match run(pool, clock, account_id, &ordered, actor).await {
+            // Marks lock contacts in the order of their ids, which is another one.
+            Err(ImportContactsError::Store(error)) if retries.again(&error).await => {}
+            done => return done,
+        }
+    }
+}
+
+async fn run(
+    pool: &Pool,
+    clock: &dyn Clock,
+    account_id: AccountId,
+    ordered: &[&ContactDraft],
+    actor: &str,
+) -> Result<Imported, ImportContactsError> {
+    let now = clock.now();
     let mut tx = pool.begin().await?;
     let known = sqlx::query_scalar!(
         "SELECT account_id FROM accounts WHERE account_id = $1 FOR KEY SHARE",

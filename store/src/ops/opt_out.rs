@@ -18,18 +18,26 @@ pub async fn opt_out(
     contact_id: ContactId,
     actor: &str,
 ) -> Result<Option<u64>, StoreError> {
-    // By the database's clock and under the row's lock, to be compared with the marks.
-    let found = sqlx::query!(
-        "UPDATE contacts
-         SET opted_out_at = coalesce(opted_out_at, clock_timestamp()), updated_at = clock_timestamp()
-         WHERE contact_id = $1",
+    let mut tx = pool.begin().await?;
+    // Locked in a statement of its own: the next one's clock then reads later than every mark that
+    // this has waited for, and the audit can compare the two.
+    let found = sqlx::query_scalar!(
+        "SELECT contact_id FROM contacts WHERE contact_id = $1 FOR NO KEY UPDATE",
         contact_id.0,
     )
-    .execute(pool)
+    .fetch_optional(&mut *tx)
     .await?;
-    if found.rows_affected() == 0 {
+    if found.is_none() {
         return Ok(None);
     }
+    sqlx::query!(
+        "UPDATE contacts SET opted_out_at = clock_timestamp(), updated_at = clock_timestamp()
+         WHERE contact_id = $1 AND opted_out_at IS NULL",
+        contact_id.0,
+    )
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await?;
     leave_all(pool, clock, contact_id, actor).await.map(Some)
 }
 
