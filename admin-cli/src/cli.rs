@@ -33,8 +33,8 @@ pub(crate) struct Cli {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
-    /// Settings file in TOML; the environment (DRIPLINE__SECTION__KEY) overrides it.
-    #[arg(long, global = true, value_name = "FILE", env = "DRIPLINE_CONFIG")]
+    /// Settings file in TOML, instead of the dripline.toml that is looked for.
+    #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// The account to act for. Without it: the configured one, or the only one there is.
     #[arg(long, global = true, value_name = "NAME")]

@@ -138,6 +138,9 @@ fn delimiter(text: &str) -> Result<u8, String> {
     }
 }
 
+const HEADER_HINT: &str = "the first line names the columns: phone, time_zone, and any template \
+     fields; --delimiter says what separates them";
+
 /// The file's columns.
 struct Header {
     names: Vec<String>,
@@ -154,6 +157,9 @@ impl Header {
         let names = names.map_err(|_| {
             refuse("the header line is not UTF-8").hint("save the file as UTF-8 and try again")
         })?;
+        if names.is_empty() {
+            return Err(refuse("the file is empty").hint(HEADER_HINT));
+        }
         for (index, name) in names.iter().enumerate() {
             if name.is_empty() {
                 return Err(refuse(format!("column {} of the header has no name", index + 1)));
@@ -165,10 +171,8 @@ impl Header {
         let find = |wanted: &str| names.iter().position(|name| name == wanted);
         let Some(phone) = find("phone") else {
             let found = names.join("`, `");
-            return Err(refuse(format!("the header has no column `phone`, only `{found}`")).hint(
-                "the first line names the columns: phone, time_zone, and any template fields; \
-                 --delimiter says what separates them",
-            ));
+            return Err(refuse(format!("the header has no column `phone`, only `{found}`"))
+                .hint(HEADER_HINT));
         };
         Ok(Self { phone, time_zone: find("time_zone"), names })
     }

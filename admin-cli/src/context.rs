@@ -134,7 +134,11 @@ impl Context {
         let found = match (Phone::parse(text, None), text.parse::<ContactId>()) {
             (Ok(phone), _) => contact::find(pool, account.account_id, &phone).await?,
             (Err(_), Ok(id)) => contact::load(pool, id).await?,
-            (Err(error), Err(_)) => return Err(refuse(error.to_string()).into()),
+            (Err(error), Err(_)) => {
+                return Err(refuse(error.to_string())
+                    .hint("name a contact by its phone number or its id")
+                    .into());
+            }
         };
         let found = found.filter(|contact| contact.account_id == account.account_id);
         found.ok_or_else(|| {
@@ -195,6 +199,10 @@ fn explain_settings(error: ConfigError) -> anyhow::Error {
                 .hint("every setting is explained in config/default.toml")
                 .into()
         }
-        error => anyhow::Error::new(error).context("read the settings"),
+        ConfigError::Unreadable { path, source } => {
+            usage(format!("cannot read the settings in `{}`: {source}", path.display())).into()
+        }
+        ConfigError::NoStateDirectory => usage(error.to_string()).into(),
+        error @ ConfigError::Merge(_) => anyhow::Error::new(error),
     }
 }

@@ -171,6 +171,9 @@ impl Plugins {
             return format!("{kind} `{name}` cannot be loaded: {why}");
         }
         let plugins = loaded.host.plugins();
+        if let Some(other) = plugins.iter().find(|plugin| plugin.name == name) {
+            return format!("plugin `{name}` is a {}, not a {kind}", other.kind);
+        }
         let names = plugins
             .iter()
             .filter(|plugin| plugin.kind.to_string() == kind)
@@ -202,7 +205,9 @@ fn load(options: HostOptions, directory: &std::path::Path) -> anyhow::Result<Loa
         }
         if let Err(error) = host.load_file(&path) {
             let name = path.file_stem().unwrap_or_default().to_string_lossy().replace('_', "-");
-            broken.insert(name, format!("{:#}", anyhow::Error::new(error)));
+            let why = format!("{:#}", anyhow::Error::new(error));
+            // The compiler's own words are laid out over many lines.
+            broken.insert(name, why.split_whitespace().collect::<Vec<_>>().join(" "));
         }
     }
     Ok(Loaded { host, broken })

@@ -10,7 +10,7 @@ pub(crate) fn nearest<'a>(
         .into_iter()
         .map(|name| (strsim::jaro_winkler(&wrong, &name.to_lowercase()), name))
         .max_by(|a, b| a.0.total_cmp(&b.0))
-        .filter(|(likeness, _)| *likeness >= 0.7)
+        .filter(|(likeness, _)| *likeness >= 0.8)
         .map(|(_, name)| name)
 }
 

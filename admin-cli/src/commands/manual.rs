@@ -68,7 +68,7 @@ fn write_command(text: &mut String, command: &Command, parent: &str, depth: usiz
 
 fn write_about(text: &mut String, command: &Command) {
     if let Some(about) = command.get_long_about().or_else(|| command.get_about()) {
-        let _ = writeln!(text, "{about}\n");
+        let _ = writeln!(text, "{}\n", sentence(about.to_string()));
     }
 }
 
@@ -80,7 +80,7 @@ fn write_arguments<'a>(text: &mut String, heading: &str, arguments: impl Iterato
     let _ = writeln!(text, "{heading}:\n");
     for argument in arguments {
         let help = argument.get_long_help().or_else(|| argument.get_help());
-        let help = help.map(ToString::to_string).unwrap_or_default();
+        let help = sentence(help.map(ToString::to_string).unwrap_or_default());
         let _ = write!(text, "- `{}`: {}", spelling(argument), help.replace("\n\n", "\n\n  "));
         let values = argument.get_possible_values();
         if argument.get_action().takes_values() && !values.is_empty() {
@@ -98,6 +98,14 @@ fn write_arguments<'a>(text: &mut String, heading: &str, arguments: impl Iterato
         text.push('\n');
     }
     text.push('\n');
+}
+
+/// With the full stop that `--help` leaves out.
+fn sentence(mut text: String) -> String {
+    if text.ends_with(|c: char| c.is_alphanumeric() || matches!(c, '`' | ')' | '>')) {
+        text.push('.');
+    }
+    text
 }
 
 fn spelling(argument: &Arg) -> String {

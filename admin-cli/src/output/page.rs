@@ -60,7 +60,7 @@ impl Page {
         self.push_table(table);
     }
 
-    /// Adds a table, or `empty` as a line when it has no rows.
+    /// Adds a table, or `empty` as a line, if it says anything, when there are no rows.
     pub(crate) fn table(
         &mut self,
         columns: &[Column],
@@ -73,7 +73,10 @@ impl Page {
             table.add_row(row.iter().map(|cell| sanitise(cell).into_owned()));
         }
         if table.is_empty() {
-            return self.line(empty);
+            if !empty.is_empty() {
+                self.line(empty);
+            }
+            return;
         }
         for (index, column) in columns.iter().enumerate() {
             if let (Column::Number(_), Some(column)) = (column, table.column_mut(index)) {

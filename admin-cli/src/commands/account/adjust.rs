@@ -58,6 +58,9 @@ pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::
     if args.reason.trim().is_empty() {
         return Err(refuse("an adjustment gives its reason, and this one is blank").into());
     }
+    if args.amount == Micros::ZERO {
+        return Err(refuse("an adjustment of 0.00 corrects nothing").into());
+    }
     let available = read_balance(ctx, &account).await?.available;
     let after = available.0.checked_add(args.amount.0).filter(|after| *after >= 0);
     let Some(after) = after else {

@@ -44,6 +44,8 @@ pub(crate) struct Args {
 #[derive(Serialize)]
 struct ImportReport {
     dry_run: bool,
+    /// Nothing was imported, since some rows are bad.
+    refused: bool,
     file: String,
     /// Rows of the file, without the header.
     rows: usize,
@@ -58,7 +60,9 @@ impl Report for ImportReport {
         contact_csv::lay_out_bad_rows(&self.bad_rows, page);
         page.gap();
         let Imported { inserted, updated, unchanged } = self.imported;
-        if self.dry_run {
+        if self.refused {
+            // The error says it.
+        } else if self.dry_run {
             page.line(format_args!("{} of {} rows can be imported", self.good_rows, self.rows));
         } else {
             page.line(format_args!(
@@ -80,6 +84,7 @@ pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::
     let refused = bad > 0 && !args.partial;
     let mut report = ImportReport {
         dry_run: args.dry_run,
+        refused,
         file,
         rows: rows.len() + bad,
         good_rows: rows.len(),

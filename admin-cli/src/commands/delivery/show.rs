@@ -10,7 +10,7 @@ use crate::exit::Exit;
 use crate::failure::refuse;
 use crate::money;
 use crate::output::page::{Column, Page};
-use crate::output::words::{time, time_or_dash};
+use crate::output::words::{count, time, time_or_dash};
 use crate::output::{Output, Report};
 
 /// Show one message: its state, its money, its attempts.
@@ -31,7 +31,11 @@ impl Report for OneDelivery {
         let DeliveryDetail { delivery, ticket_id, hold_entry_id, .. } = &self.delivery;
         let money = |micros, segments, entry: Option<String>| {
             let entry = entry.map(|id| format!(", ledger entry {id}")).unwrap_or_default();
-            format!("{} ({segments} segments{entry})", money::show(micros, &self.currency))
+            format!(
+                "{} ({}{entry})",
+                money::show(micros, &self.currency),
+                count(segments, "segment")
+            )
         };
         let id = |entry: Option<LedgerEntryId>| entry.map(|id| id.to_string());
         let mut pairs = vec![

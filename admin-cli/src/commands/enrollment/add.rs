@@ -111,7 +111,7 @@ fn obstacle(report: &AddReport, account: &Account, partial: bool) -> Option<Fail
             }
         };
         part(plan.bad_rows.len(), "bad row", "in the file");
-        part(plan.unknown_phones.len(), "number", "of nobody in this account");
+        part(plan.unknown_phones.len(), "number", "that no contact has");
         part(plan.unpriced.len(), "contact", "whose messages cannot be rendered");
         return Some(
             refuse(format!("nobody was enrolled: {}", parts.join(", ")))

@@ -1,7 +1,8 @@
 //! `dripline enrollment remove`.
 
-use dripline_domain::ids::{EnrollmentId, OperationId};
+use dripline_domain::ids::{ContactId, EnrollmentId, OperationId};
 use dripline_domain::money::Micros;
+use dripline_domain::phone::Phone;
 use dripline_store::account::Account;
 use dripline_store::listing::enrollments::{self, EnrollmentFilter, EnrollmentListing};
 use dripline_store::ops::{Removal, RemoveContactError, remove_contact};
@@ -42,9 +43,40 @@ struct RemoveReport {
     dry_run: bool,
     currency: String,
     /// What was shown before anything happened.
-    plan: Vec<RemovalPlan>,
+    plan: Vec<PlanLine>,
     /// What really happened; empty before.
     removed: Vec<Removed>,
+}
+
+#[derive(Serialize)]
+struct PlanLine {
+    enrollment_id: EnrollmentId,
+    contact_id: ContactId,
+    phone: Phone,
+    workflow: String,
+    position: i64,
+    steps: i64,
+    messages: u64,
+    segments: u64,
+    refund_micros: Micros,
+    in_flight: Vec<InFlight>,
+}
+
+impl From<RemovalPlan> for PlanLine {
+    fn from(plan: RemovalPlan) -> Self {
+        Self {
+            enrollment_id: plan.enrollment_id,
+            contact_id: plan.contact_id,
+            phone: plan.phone,
+            workflow: plan.workflow,
+            position: plan.position.into(),
+            steps: plan.steps.into(),
+            messages: plan.messages,
+            segments: plan.segments,
+            refund_micros: plan.micros,
+            in_flight: plan.in_flight,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -88,7 +120,7 @@ impl RemoveReport {
                 format!("{} of {}", plan.position, plan.steps),
                 plan.messages.to_string(),
                 plan.segments.to_string(),
-                plan.micros.to_string(),
+                plan.refund_micros.to_string(),
             ]
         });
         page.table(&columns, rows, "nobody");
@@ -98,7 +130,7 @@ impl RemoveReport {
             contacts: self.plan.len() as u64,
             messages: self.plan.iter().map(|plan| plan.messages).sum(),
             segments: self.plan.iter().map(|plan| plan.segments).sum(),
-            refund_micros: self.plan.iter().map(|plan| plan.micros).sum(),
+            refund_micros: self.plan.iter().map(|plan| plan.refund_micros).sum(),
             in_flight: self.plan.iter().flat_map(|plan| plan.in_flight.clone()).collect(),
         };
         total.lay_out("remove", "cancel", "refund", &self.currency, page);
@@ -132,10 +164,10 @@ impl RemoveReport {
 
 pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::Result<Exit> {
     let account = ctx.account().await?;
-    let mut plan: Vec<RemovalPlan> = Vec::new();
+    let mut plan: Vec<PlanLine> = Vec::new();
     for id in enrollment_ids(&args, ctx, &account).await? {
         if !plan.iter().any(|plan| plan.enrollment_id == id) {
-            plan.push(plan_one(ctx, &account, id).await?);
+            plan.push(plan_one(ctx, &account, id).await?.into());
         }
     }
     let mut report = RemoveReport {

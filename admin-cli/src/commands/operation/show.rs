@@ -52,7 +52,7 @@ fn lay_out(operation: &Operation, currency: &str, page: &mut Page) {
         ("begun", time(operation.started_at)),
         ("finished", operation.finished_at.map_or_else(|| "not yet; it goes on".to_owned(), time)),
         ("removed", count(operation.removed_enrollments, "contact")),
-        ("cancelled", count(operation.cancelled_deliveries, "queued message")),
+        ("cancelled", count(operation.cancelled_deliveries, "message")),
         (
             "refunded",
             format!(

@@ -72,16 +72,19 @@ impl PluginReport {
     }
 
     pub(super) fn lay_out(&self, page: &mut Page) {
-        page.pairs([
+        let mut pairs = vec![
             ("plugin", self.name.clone()),
             ("kind", self.kind.clone()),
             ("digest", self.digest.clone()),
             ("size", format!("{} bytes", self.file_bytes)),
             ("memory limit", format!("{} MiB", self.memory_limit_bytes / (1024 * 1024))),
             ("deadline", format!("{} ms", self.deadline_ms)),
-        ]);
+        ];
+        pairs.extend(self.carrier.iter().flat_map(CarrierReport::pairs));
+        page.pairs(pairs);
         if let Some(carrier) = &self.carrier {
-            carrier.lay_out(page);
+            page.gap();
+            carrier.lay_out_settings(page);
         }
     }
 }
@@ -118,9 +121,9 @@ impl CarrierReport {
         }
     }
 
-    fn lay_out(&self, page: &mut Page) {
+    fn pairs(&self) -> [(&'static str, String); 4] {
         let rules = &self.segments;
-        page.pairs([
+        [
             ("version", self.version.clone()),
             ("sends to", self.origins.join(", ")),
             ("duplicates", format!("class {}: {}", self.duplicate_class, self.duplicates)),
@@ -135,8 +138,10 @@ impl CarrierReport {
                     rules.max_segments,
                 ),
             ),
-        ]);
-        page.gap();
+        ]
+    }
+
+    fn lay_out_settings(&self, page: &mut Page) {
         let columns = [
             Column::Text("SETTING"),
             Column::Text("REQUIRED"),

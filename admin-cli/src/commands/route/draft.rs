@@ -158,6 +158,8 @@ fn pair(text: &str) -> Result<(String, String), String> {
 
 /// An amount is written as a text, since a TOML float could not hold it exactly.
 fn amount<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Micros>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    text.parse().map(Some).map_err(serde::de::Error::custom)
+    match toml::Value::deserialize(deserializer)? {
+        toml::Value::String(text) => text.parse().map(Some).map_err(serde::de::Error::custom),
+        _ => Err(serde::de::Error::custom("write an amount in quotes, such as \"0.0075\"")),
+    }
 }

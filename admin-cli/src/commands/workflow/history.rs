@@ -1,11 +1,11 @@
 //! `dripline workflow history`.
 
 use dripline_domain::enrollment::ExitCause;
-use dripline_domain::ids::EnrollmentId;
-use dripline_store::listing::enrollments::{self, EnrollmentFilter, EnrollmentListing, ExitCount};
+use dripline_domain::ids::{EnrollmentId, WorkflowId};
+use dripline_store::listing::enrollments::{self, EnrollmentFilter, EnrollmentListing};
 use serde::Serialize;
 
-use super::show::lay_out_exit_counts;
+use super::show::{CauseCount, count_causes, lay_out_causes};
 use crate::commands::enrollment::rows;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -15,7 +15,7 @@ use crate::output::{Output, Report};
 /// List who left a workflow, why, when, and what was refunded.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The workflow, by name or id; without one, all of the account's.
+    /// The workflow, by name or id (also of a deleted one); without one, all of the account's.
     workflow: Option<String>,
     /// Only those who left for this cause, for example `finished` or `workflow_paused`.
     #[arg(long, value_name = "CAUSE")]
@@ -31,13 +31,13 @@ pub(crate) struct Args {
 #[derive(Serialize)]
 struct History {
     /// How many left for each cause, of all, not only of this page.
-    causes: Vec<ExitCount>,
+    causes: Vec<CauseCount>,
     exits: Vec<EnrollmentListing>,
 }
 
 impl Report for History {
     fn lay_out(&self, page: &mut Page) {
-        lay_out_exit_counts(&self.causes, page);
+        lay_out_causes(&self.causes, page);
         page.gap();
         rows::exits_table(&self.exits, page);
     }
@@ -46,7 +46,12 @@ impl Report for History {
 pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::Result<Exit> {
     let account = ctx.account().await?;
     let workflow_id = match &args.workflow {
-        Some(name) => Some(ctx.workflow(&account, name).await?.workflow_id),
+        // A deleted workflow has no name any more, and its id still has a history.
+        Some(text) => match (ctx.workflow(&account, text).await, text.parse()) {
+            (Ok(workflow), _) => Some(workflow.workflow_id),
+            (Err(_), Ok(id)) => Some(WorkflowId(id)),
+            (Err(error), Err(_)) => return Err(error),
+        },
         None => None,
     };
     let filter = EnrollmentFilter {
@@ -58,7 +63,7 @@ pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::
         ..EnrollmentFilter::default()
     };
     let pool = ctx.pool().await?;
-    let causes = enrollments::exits(pool, account.account_id, workflow_id).await?;
+    let causes = count_causes(ctx, &account, workflow_id).await?;
     let exits = enrollments::list(pool, account.account_id, &filter).await?;
     out.data(&History { causes, exits })?;
     Ok(Exit::Done)

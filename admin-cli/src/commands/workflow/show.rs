@@ -1,12 +1,17 @@
 //! `dripline workflow show`.
 
-use dripline_store::listing::enrollments::{self, ExitCount};
-use dripline_store::plan::{self, PausePlan};
+use chrono::{DateTime, Utc};
+use dripline_domain::enrollment::ExitCause;
+use dripline_domain::ids::WorkflowId;
+use dripline_store::account::Account;
+use dripline_store::listing::enrollments;
+use dripline_store::plan;
 use dripline_store::step::Step;
 use dripline_store::workflow::WorkflowDetail;
 use serde::Serialize;
 
 use super::list::state;
+use super::taken::Taken;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::money;
@@ -27,9 +32,9 @@ struct OneWorkflow {
     workflow: WorkflowDetail,
     currency: String,
     /// What a pause would do now.
-    pause: PausePlan,
+    pause: Taken,
     /// How many contacts left, for each cause.
-    exits: Vec<ExitCount>,
+    exits: Vec<CauseCount>,
 }
 
 impl Report for OneWorkflow {
@@ -51,7 +56,7 @@ impl Report for OneWorkflow {
                 format!("{}, {}", count(plan.messages, "message"), count(plan.segments, "segment")),
             ));
             pairs.push(("in flight", plan.in_flight.len().to_string()));
-            pairs.push(("a pause refunds", money::show(plan.micros, &self.currency)));
+            pairs.push(("a pause refunds", money::show(plan.refund_micros, &self.currency)));
         }
         page.pairs(pairs);
         for step in steps {
@@ -59,7 +64,7 @@ impl Report for OneWorkflow {
             lay_out_step(step, &self.currency, page);
         }
         page.gap();
-        lay_out_exit_counts(&self.exits, page);
+        lay_out_causes(&self.exits, page);
     }
 }
 
@@ -83,22 +88,36 @@ fn lay_out_step(step: &Step, currency: &str, page: &mut Page) {
     }
 }
 
-/// How many contacts left, for each cause.
-pub(super) fn lay_out_exit_counts(exits: &[ExitCount], page: &mut Page) {
-    let columns = [
-        Column::Text("LEFT BECAUSE"),
-        Column::Number("CONTACTS"),
-        Column::Number("REFUNDED"),
-        Column::Text("LAST"),
-    ];
-    let rows = exits.iter().map(|exit| {
-        vec![
-            exit.cause.to_string(),
-            exit.contacts.to_string(),
-            exit.released_micros.to_string(),
-            time(exit.last_at),
-        ]
+/// How many contacts left for a cause.
+#[derive(Debug, Serialize)]
+pub(super) struct CauseCount {
+    cause: ExitCause,
+    contacts: u64,
+    /// The last of these exits.
+    last_at: DateTime<Utc>,
+}
+
+/// How contacts left a workflow, or all workflows of the account.
+pub(super) async fn count_causes(
+    ctx: &Context,
+    account: &Account,
+    workflow_id: Option<WorkflowId>,
+) -> anyhow::Result<Vec<CauseCount>> {
+    let exits = enrollments::exits(ctx.pool().await?, account.account_id, workflow_id).await?;
+    let causes = exits.into_iter().map(|exit| CauseCount {
+        cause: exit.cause,
+        contacts: exit.contacts,
+        last_at: exit.last_at,
     });
+    Ok(causes.collect())
+}
+
+/// How many contacts left, for each cause.
+pub(super) fn lay_out_causes(exits: &[CauseCount], page: &mut Page) {
+    let columns = [Column::Text("LEFT BECAUSE"), Column::Number("CONTACTS"), Column::Text("LAST")];
+    let rows = exits
+        .iter()
+        .map(|exit| vec![exit.cause.to_string(), exit.contacts.to_string(), time(exit.last_at)]);
     page.table(&columns, rows, "nobody has left yet");
 }
 
@@ -107,8 +126,8 @@ pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::
     let workflow = ctx.workflow_detail(&account, &args.workflow).await?;
     let workflow_id = workflow.workflow.workflow_id;
     let pool = ctx.pool().await?;
-    let pause = plan::pause(pool, workflow_id).await?;
-    let exits = enrollments::exits(pool, account.account_id, Some(workflow_id)).await?;
+    let pause = plan::pause(pool, workflow_id).await?.into();
+    let exits = count_causes(ctx, &account, Some(workflow_id)).await?;
     out.data(&OneWorkflow { workflow, currency: account.currency, pause, exits })?;
     Ok(Exit::Done)
 }

@@ -1,0 +1,18 @@
+//! Transcripts of the command: what was typed, how it ended, what it said.
+
+mod account;
+mod audit;
+mod book;
+mod contact;
+mod database;
+mod delivery;
+mod enrollment;
+mod manual;
+mod operation;
+mod plugin;
+mod prompt;
+mod route;
+mod session;
+mod terminal;
+mod usage;
+mod workflow;

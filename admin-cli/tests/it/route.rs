@@ -1,0 +1,69 @@
+use crate::session::{ROUTE, Session, assert_transcript};
+
+const FILE: &str = r#"name = "from-file"
+carrier = "twilio"
+sender = "+15005550006"
+price_per_segment = "0.0075"
+allowed_origins = ["http://127.0.0.1:9999"]
+allow_loopback = true
+
+[settings]
+account_sid = "AC00000000000000000000000000000000"
+api_base = "http://127.0.0.1:9999"
+
+[secrets]
+auth_token = "env:TWILIO_AUTH_TOKEN"
+"#;
+
+#[tokio::test]
+async fn routes_are_added_and_changed() {
+    let mut session = Session::new().await;
+    session.quiet("account create acme --currency EUR");
+    session.file("route.toml", FILE);
+    session.run(ROUTE);
+    session.run("route add --file route.toml --output json");
+    session.run("route list");
+    session.run("route edit main --price-per-segment 0.01 --sender ACME");
+    session
+        .run("route edit main --rename primary --allow-loopback --allow-origin http://127.0.0.1:1");
+    session.run("route show primary");
+    assert_transcript!(session);
+}
+
+#[tokio::test]
+async fn wrong_routes_are_refused() {
+    let mut session = Session::new().await;
+    session.quiet("account create acme --currency EUR");
+    session.quiet(ROUTE);
+    session.run(ROUTE);
+    session.run("route add second");
+    session.run("route add second --carrier twillio --sender x --price-per-segment 1");
+    session.run("route add second --carrier template --sender x --price-per-segment 1");
+    session.run("route add second --carrier twilio --sender x --price-per-segment 1");
+    session.run(
+        "route add second --carrier twilio --sender x --price-per-segment 1 --setting account_sid=AC1 \
+         --setting acount=2 --secret auth_token=env:X",
+    );
+    session.run(
+        "route add second --carrier twilio --sender x --price-per-segment 1 --setting account_sid=AC1 \
+         --setting auth_token=geheim",
+    );
+    session.run(
+        "route add second --carrier twilio --sender x --price-per-segment 1 --setting account_sid=AC1 \
+         --secret auth_token=geheim",
+    );
+    session.run(
+        "route add second --carrier twilio --sender x --price-per-segment -1 \
+         --setting account_sid=AC00000000000000000000000000000000 --secret auth_token=env:X",
+    );
+    session.run("route add second --setting account_sid");
+    session.file("route.toml", "name = \"x\"\nsendr = \"y\"\n");
+    session.run("route add --file route.toml");
+    session.file("route.toml", "name = \"x\"\nprice_per_segment = 0.1\n");
+    session.run("route add --file route.toml");
+    session.run("route add --file missing.toml");
+    session.run("route show man");
+    session.run("route edit main");
+    session.run("route edit other --sender x");
+    assert_transcript!(session);
+}
