@@ -52,6 +52,14 @@ impl StoreError {
         }
     }
 
+    /// Postgres answered that it cannot now, and undid what was begun: a lock or a statement took too
+    /// long, or it ran out of connections, memory or disk. Later it may be able to.
+    pub fn is_passing(&self) -> bool {
+        self.sql_state().is_some_and(|code| {
+            matches!(code.as_str(), "55P03" | "57014") || code.starts_with("53")
+        })
+    }
+
     fn database(&self) -> Option<&sqlx::Error> {
         match self {
             Self::Database(error) => Some(error),
