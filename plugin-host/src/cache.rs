@@ -9,6 +9,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest, Sha256};
 use wasmtime::Engine;
@@ -101,7 +102,10 @@ impl Cache {
     }
 
     fn write(&self, path: &Path, compiled: &[u8]) -> io::Result<()> {
-        let temporary = self.directory.join(format!(".{}.new", std::process::id()));
+        /// Makes a temporary name unlike those of every other host in this process.
+        static WRITTEN: AtomicU64 = AtomicU64::new(0);
+        let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
+        let temporary = self.directory.join(format!(".{}-{number}.new", std::process::id()));
         let mut file = OpenOptions::new()
             .write(true)
             .create(true)

@@ -34,7 +34,7 @@ impl LogSink {
         }
         self.lines_left -= 1;
         let end = message.floor_char_boundary(self.line_bytes);
-        let text = masked(&message[..end]);
+        let text = masked(&message[..end], self.line_bytes);
         let plugin = &self.plugin;
         match level {
             Level::Debug => tracing::debug!(plugin, "{text}"),

@@ -29,7 +29,7 @@ use crate::message::{Accepted, CallError, Failure, FailureClass};
 pub const STOPPED: &str = "stopped:";
 
 /// The longest text that a reason keeps, in characters.
-const REASON_CHARS: usize = 300;
+pub(crate) const REASON_CHARS: usize = 300;
 
 /// Whether the recipient asked to hear nothing more.
 pub fn is_stopped(reason: &Reason) -> bool {
@@ -177,18 +177,18 @@ fn failure_reason(carrier: &str, failure: &Failure) -> Reason {
     let prefix = if failure.class == FailureClass::Stopped { STOPPED } else { "" };
     let code: String = failure.code.chars().filter(char::is_ascii_graphic).take(40).collect();
     let code = if code.is_empty() { "failure" } else { &code };
-    Reason::new(format!("{prefix}{carrier}:{code}"), masked(&failure.text))
+    Reason::new(format!("{prefix}{carrier}:{code}"), masked(&failure.text, REASON_CHARS))
 }
 
 fn plugin_reason(error: &PluginError) -> Reason {
-    Reason::new(error.code(), masked(&error.to_string()))
+    Reason::new(error.code(), masked(&error.to_string(), REASON_CHARS))
 }
 
-/// Text that a plugin or a carrier wrote, short, on one line, and without anything that looks like a
-/// phone number. Seven digits in a row are the fewest that are masked.
-pub(crate) fn masked(text: &str) -> String {
+/// Text that a plugin or a carrier wrote, of at most `most` characters, on one line, and without
+/// anything that looks like a phone number. Seven digits in a row are the fewest that are masked.
+pub(crate) fn masked(text: &str, most: usize) -> String {
     const FEWEST: usize = 7;
-    let mut masked = String::with_capacity(text.len().min(REASON_CHARS));
+    let mut masked = String::with_capacity(text.len().min(most));
     let mut digits = String::new();
     let flush = |digits: &mut String, masked: &mut String| {
         if digits.len() >= FEWEST {
@@ -201,7 +201,7 @@ pub(crate) fn masked(text: &str) -> String {
         }
         digits.clear();
     };
-    for character in text.chars().take(REASON_CHARS) {
+    for character in text.chars().take(most) {
         if character.is_ascii_digit() {
             digits.push(character);
             continue;

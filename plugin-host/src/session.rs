@@ -7,7 +7,7 @@ use crate::deadline::OutOfTime;
 use crate::engine::{Engine, STACK_BYTES};
 use crate::error::PluginError;
 use crate::limits::{Limits, Refusal};
-use crate::outcome::masked;
+use crate::outcome::{REASON_CHARS, masked};
 use crate::registry::PluginKind;
 use crate::state::{self, State};
 
@@ -127,5 +127,5 @@ fn plugin_error(
         Some(printed) => format!("{cause}; it printed: {printed}"),
         None => cause,
     };
-    PluginError::Trap { plugin, function, message: masked(&message) }
+    PluginError::Trap { plugin, function, message: masked(&message, REASON_CHARS) }
 }

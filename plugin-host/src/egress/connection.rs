@@ -64,12 +64,13 @@ impl fmt::Debug for Dialer {
 }
 
 impl Dialer {
-    pub(super) fn new(resolver: Arc<dyn Resolve>, timeout: Duration) -> Self {
+    /// A dialer that trusts `roots`.
+    pub(super) fn new(resolver: Arc<dyn Resolve>, timeout: Duration, roots: RootCertStore) -> Self {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("ring speaks the default versions of TLS")
-            .with_root_certificates(system_roots())
+            .with_root_certificates(roots)
             .with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Self { resolver, tls: TlsConnector::from(Arc::new(config)), timeout }
@@ -151,7 +152,8 @@ fn connect_error(target: &Target, error: &io::Error) -> DialError {
     DialError::Connect { origin: target.origin.to_string(), text: error.to_string() }
 }
 
-fn system_roots() -> RootCertStore {
+/// The certificates that this machine trusts.
+pub(super) fn system_roots() -> RootCertStore {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
     let (added, _) = roots.add_parsable_certificates(found.certs);

@@ -24,6 +24,9 @@ use super::redaction::Redactor;
 use super::{EgressOptions, WireOutcome, pool};
 use crate::http::Header;
 
+/// The head of an answer may not be larger, in bytes.
+const RESPONSE_HEAD_BYTES: usize = 64 * 1024;
+
 /// A connection that can take a request.
 pub(super) struct Live {
     sender: SendRequest<Full<Bytes>>,
@@ -41,7 +44,10 @@ impl fmt::Debug for Live {
 impl Live {
     async fn open(stream: Stream) -> Result<Self, hyper::Error> {
         let meter = stream.meter();
-        let (sender, driver) = http1::handshake(TokioIo::new(stream)).await?;
+        let (sender, driver) = http1::Builder::new()
+            .max_buf_size(RESPONSE_HEAD_BYTES)
+            .handshake(TokioIo::new(stream))
+            .await?;
         Ok(Self { sender, driver: Some(driver), meter })
     }
 

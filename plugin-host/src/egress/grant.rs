@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use hyper::header::HeaderValue;
-use url::{Host, Url};
+use url::Url;
 
 use super::pool::IdlePool;
 use super::redaction::Redactor;
@@ -197,28 +197,21 @@ fn manifest_origins(
     manifest: &Manifest,
     settings: &Settings,
 ) -> Result<BTreeSet<Origin>, GrantError> {
-    manifest
-        .origins
-        .iter()
-        .map(|text| match text.strip_prefix('{').and_then(|t| t.strip_suffix('}')) {
-            None => Origin::parse(text),
-            Some(setting) => {
-                let value = settings
-                    .get(setting)
-                    .ok_or_else(|| GrantError::MissingSetting { setting: setting.to_owned() })?;
-                // A setting may be a base URL; only its origin matters here.
-                match Url::parse(value).ok().filter(|url| {
-                    matches!(url.host(), Some(Host::Domain(_) | Host::Ipv4(_) | Host::Ipv6(_)))
-                }) {
-                    Some(url) => Origin::of(&url).ok_or_else(|| GrantError::Origin {
-                        origin: value.clone(),
-                        text: "write `https://host[:port]`",
-                    }),
-                    None => Origin::parse(value),
-                }
-            }
+    let origin = |text: &String| {
+        let Some(setting) = text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) else {
+            return Origin::parse(text);
+        };
+        let value = settings
+            .get(setting)
+            .ok_or_else(|| GrantError::MissingSetting { setting: setting.to_owned() })?;
+        // A setting may be a base URL with a path; only its origin matters here.
+        let url = Url::parse(value).ok();
+        url.and_then(|url| Origin::of(&url)).ok_or_else(|| GrantError::Origin {
+            origin: value.clone(),
+            text: "write `https://host[:port]`",
         })
-        .collect()
+    };
+    manifest.origins.iter().map(origin).collect()
 }
 
 fn listed(origins: &BTreeSet<Origin>) -> String {

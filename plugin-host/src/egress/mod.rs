@@ -163,7 +163,15 @@ impl Egress {
 
     /// A door with its own idea of names.
     pub fn with_resolver(options: EgressOptions, resolver: Arc<dyn Resolve>) -> Self {
-        let dialer = Dialer::new(resolver, options.connect_timeout);
+        Self::with_roots(options, resolver, connection::system_roots())
+    }
+
+    fn with_roots(
+        options: EgressOptions,
+        resolver: Arc<dyn Resolve>,
+        roots: rustls::RootCertStore,
+    ) -> Self {
+        let dialer = Dialer::new(resolver, options.connect_timeout, roots);
         Self(Arc::new(Door { options, dialer }))
     }
 
@@ -207,3 +215,6 @@ impl Wire for Egress {
         Self::send(self, grant, request).await
     }
 }
+
+#[cfg(test)]
+mod tls_tests;

@@ -164,7 +164,7 @@ fn masking_keeps_short_numbers_and_one_line() {
         ("error 21610", "error 21610"),
         ("a\nb", "a b"),
     ] {
-        assert_eq!(masked(text), expected);
+        assert_eq!(masked(text, REASON_CHARS), expected);
     }
-    assert_eq!(masked(&"x".repeat(1000)).len(), REASON_CHARS);
+    assert_eq!(masked(&"x".repeat(1000), REASON_CHARS).len(), REASON_CHARS);
 }

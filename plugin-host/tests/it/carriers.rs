@@ -1,15 +1,17 @@
 //! Carriers: batches in which some messages misbehave, and what their requests may not do.
 
+use std::time::Duration;
+
 use dripline_domain::delivery::AttemptOutcome;
 use dripline_plugin_host::egress::{
     Egress, EgressOptions, Grant, RouteRights, Secrets, WireOutcome,
 };
 use dripline_plugin_host::outcome::{before_wire, decide, is_stopped};
 use dripline_plugin_host::{
-    CallError, FailureClass, Outgoing, PluginError, PluginHost, Request, Response, Settings,
+    CallError, FailureClass, Limits, Outgoing, PluginError, PluginHost, Request, Response, Settings,
 };
 
-use crate::fixtures::host;
+use crate::fixtures::{host, host_with};
 use crate::server::Server;
 
 const HOSTILE: &str = "hostile-carrier";
@@ -28,6 +30,12 @@ fn settings(base_url: &str) -> Settings {
     Settings::from([("base_url".to_owned(), base_url.to_owned())])
 }
 
+/// A host whose carriers have time to fill their memory on the slowest machine.
+fn patient_host() -> PluginHost {
+    let carrier_deadline = Duration::from_millis(500);
+    host_with(&[HOSTILE], Limits { carrier_deadline, ..Limits::default() })
+}
+
 async fn build(host: &PluginHost, texts: &[&str]) -> Vec<Result<Request, CallError>> {
     let messages = texts.iter().map(|text| outgoing(text)).collect();
     host.build_requests(HOSTILE, &settings("http://127.0.0.1:1"), messages).await
@@ -44,7 +52,7 @@ fn word(built: &Result<Request, CallError>) -> &str {
 
 #[tokio::test]
 async fn only_the_messages_that_misbehave_fail() {
-    let host = host(&[HOSTILE]);
+    let host = patient_host();
     let cases = [
         ("hello", "request"),
         ("panic", "plugin_trap"),
@@ -87,7 +95,7 @@ async fn a_carrier_that_fails_on_everything_is_given_up_early() {
 
 #[tokio::test]
 async fn answers_are_read_one_by_one() {
-    let host = host(&[HOSTILE]);
+    let host = patient_host();
     let bodies = ["M1", "panic", "loop", "memory", "stopped", "M2"];
     let responses: Vec<Response> = bodies
         .iter()
