@@ -21,8 +21,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
         .run()?;
     crate::process::Program::new(workspace.target("release/dripline-bench"))
         .args(&args.arguments)
-        .env("DRIPLINE_BENCH_PLUGINS", plugins)
-        .env("DRIPLINE_BENCH_PROGRAMS", workspace.target("release"))
+        .env("DRIPLINE_TEST_PLUGINS", plugins)
         .in_directory(workspace.root())
         .run()
 }

@@ -14,9 +14,10 @@ mod draft;
 mod money;
 mod place;
 
+use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 
 use crate::workspace::Workspace;
 use crate::{build, plugins, say};
@@ -26,11 +27,19 @@ use self::place::Place;
 
 /// What the demo takes.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// Take `dripline`, `dripline-worker` and `dripline-carrier-simulator` from this folder instead of
+    /// building them
+    #[arg(long, value_name = "FOLDER")]
+    programs: Option<PathBuf>,
+}
 
-pub(crate) fn run(workspace: &Workspace, _: &Args) -> anyhow::Result<()> {
+pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
     let plugins = plugins::build(workspace)?;
-    let programs = build::programs(workspace)?;
+    let programs = match &args.programs {
+        Some(folder) => folder.canonicalize().context("find the programs")?,
+        None => build::programs(workspace)?,
+    };
     let begin = Instant::now();
     let place = Place::prepare(workspace, programs, &plugins)?;
     let stage = Stage::set(workspace, &place)?;

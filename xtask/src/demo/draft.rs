@@ -7,9 +7,9 @@ use anyhow::{Context, bail};
 const SECONDS_PER_DAY: u64 = 86_400;
 
 /// How long a day takes in the demo.
-const DAY_IN_SECONDS: u64 = 3;
+const DAY_IN_SECONDS: u64 = 2;
 
-/// Scales the delays of a workflow file so that a day takes three seconds, and drops what ties a
+/// Scales the delays of a workflow file so that a day takes two seconds, and drops what ties a
 /// step to the clock on the wall (`at`, `days`, `expires_after`). Everything else stays.
 pub(super) fn hasten(text: &str) -> anyhow::Result<String> {
     let mut workflow: toml::Table = toml::from_str(text).context("read the workflow file")?;
@@ -44,7 +44,7 @@ mod tests {
         let text = "name = \"w\"\n[[steps]]\nafter = \"0s\"\nroute = \"r\"\ntemplate = \"a\"\n\
             [[steps]]\nafter = \"2days\"\nat = \"09:30\"\ndays = [\"mon\"]\nroute = \"r\"\ntemplate = \"b\"\n";
         let hastened = hasten(text).unwrap();
-        assert!(hastened.contains("after = \"6s\""), "{hastened}");
+        assert!(hastened.contains("after = \"4s\""), "{hastened}");
         assert!(hastened.contains("after = \"0s\""), "{hastened}");
         assert!(!hastened.contains("at =") && !hastened.contains("days ="), "{hastened}");
         assert!(hastened.contains("template = \"b\""), "{hastened}");

@@ -21,6 +21,8 @@ const SETTINGS: &str = "\
 [worker]
 concurrency = 60
 poll_ms = 100
+[worker.retry]
+first_seconds = 1
 [telemetry]
 format = \"json\"
 ";
@@ -39,7 +41,7 @@ for pid in $pids; do
     while kill -0 "$pid" 2> /dev/null && [ "$tries" -gt 0 ]; do tries=$((tries - 1)); sleep 0.1; done
     kill -KILL "$pid" 2> /dev/null
 done
-exec "$1" db stop
+exec "$1" db stop --yes
 "#;
 
 /// The folder, locked against a second demo.
@@ -69,10 +71,8 @@ impl Place {
         let root = parent.join("demo");
         let lock = lock(&parent.join("demo.lock"))?;
         if root.exists() {
-            let stopped = stop_database(&programs, &root);
-            if !stopped.is_ok_and(|status| status.success()) {
-                say::line("the database of an earlier demo could not be stopped; trying to go on");
-            }
+            // Removing the folder of a server that runs would leave it running.
+            stop_database(&programs, &root).context("stop the database of an earlier demo")?;
             fs::remove_dir_all(&root).with_context(|| format!("remove `{}`", root.display()))?;
         }
         let at = || format!("fill `{}`", root.display());
@@ -113,10 +113,15 @@ impl Drop for Place {
     fn drop(&mut self) {
         let stopped = stop_database(&self.programs, &self.root);
         let guard = self.guard.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if stopped.is_ok_and(|status| status.success())
-            && let Some(stdin) = guard.stdin.as_mut()
-        {
-            let _ = writeln!(stdin, "done");
+        match stopped {
+            Ok(()) => {
+                // If the guard is gone, there is nothing left for it to do either.
+                let _ = guard.stdin.as_mut().map(|stdin| writeln!(stdin, "done"));
+            }
+            // The guard tries again.
+            Err(error) => {
+                say::line(&format!("the demo's database could not be stopped: {error:#}"))
+            }
         }
         drop(guard.stdin.take());
         let _ = guard.child.wait();
@@ -154,12 +159,15 @@ fn command(programs: &Path, root: &Path, program: &str) -> Command {
     command
 }
 
-fn stop_database(programs: &Path, root: &Path) -> std::io::Result<std::process::ExitStatus> {
-    command(programs, root, "dripline")
-        .args(["db", "stop"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
+fn stop_database(programs: &Path, root: &Path) -> anyhow::Result<()> {
+    let output = command(programs, root, "dripline")
+        .args(["db", "stop", "--yes"])
+        .output()
+        .context("run `dripline`")?;
+    if !output.status.success() {
+        bail!("`dripline db stop` failed: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(())
 }
 
 fn lock(path: &Path) -> anyhow::Result<File> {
