@@ -1,4 +1,4 @@
-//! What every database stage does when the database is gone: it waits and asks again.
+//! What every database stage does when the database does not answer: it waits and asks again.
 
 use std::future::Future;
 use std::sync::{Mutex, PoisonError};
@@ -64,7 +64,9 @@ impl Outage {
                 Err(error) if error.is_conflict() => {
                     tracing::debug!(operation = what, %error, "conflict: running it again");
                 }
-                Err(error) if error.is_connection_lost() => self.begin(what, error),
+                Err(error) if error.is_connection_lost() || error.is_passing() => {
+                    self.begin(what, error);
+                }
                 Err(error) => return Err(Unanswered::Refused(error)),
             }
             tokio::select! {
@@ -80,7 +82,10 @@ impl Outage {
         if since.is_none() {
             *since = Some(Instant::now());
             let error = anyhow::Error::from(error);
-            tracing::error!(operation = what, "the database is gone, trying again: {error:#}");
+            tracing::error!(
+                operation = what,
+                "the database does not answer, trying again: {error:#}"
+            );
         }
     }
 
@@ -88,7 +93,7 @@ impl Outage {
         let mut since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(began) = since.take() {
             let seconds = began.elapsed().as_secs_f64();
-            tracing::info!(outage_seconds = seconds, "the database is back");
+            tracing::info!(outage_seconds = seconds, "the database answers again");
         }
     }
 }

@@ -68,18 +68,31 @@ impl Settle {
 
     /// Ends or postpones a delivery that was not handed over.
     pub(super) async fn give_up(&self, id: DeliveryId, attempt: u32, cause: GiveUp) {
-        let described = format!("{cause:?}");
+        let reason = describe(&cause);
         let request = GiveUpRequest { delivery_id: id, attempt, cause };
         match self.give_up.call(request).await {
+            Ok(Ok(Finished::AlreadyDone)) => {}
+            Ok(Ok(Finished::Requeued { due_at })) => tracing::warn!(
+                delivery.id = %id, reason, %due_at,
+                "delivery could not be prepared and will be tried again"
+            ),
             Ok(Ok(finished)) => tracing::info!(
-                delivery.id = %id, attempt, cause = described, ?finished,
-                "delivery given up before the wire"
+                delivery.id = %id, reason, ?finished,
+                "delivery ended before the wire"
             ),
             // It stays queued without a ticket; the sweep for missing tickets issues one.
             Ok(Err(Undone)) | Err(_) => {
                 tracing::error!(delivery.id = %id, "giving a delivery up was not recorded");
             }
         }
+    }
+}
+
+fn describe(cause: &GiveUp) -> String {
+    match cause {
+        GiveUp::Expired => "its time has passed".to_owned(),
+        GiveUp::Closed => "its workflow, enrollment or contact is closed".to_owned(),
+        GiveUp::Refused(reason) | GiveUp::Retry(reason) => reason.to_string(),
     }
 }
 

@@ -1,0 +1,12 @@
+//! The daemon as a process of its own, on real Postgres, with real components, against a carrier
+//! that keeps its own log.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+mod crash;
+mod deliver;
+mod hostile;
+mod outage;
+mod stop;
+mod support;
+mod tickets;
