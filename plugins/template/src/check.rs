@@ -8,12 +8,16 @@ use minijinja::machinery::ast::{CallArg, Expr, Stmt};
 use minijinja::machinery::{Span, parse};
 use minijinja::{Environment, Error};
 
+use crate::bounds;
 use crate::filters::{FILTERS, TESTS};
 
 pub(crate) fn check(
     environment: &Environment<'_>,
     template: &str,
 ) -> Result<Vec<String>, Vec<Problem>> {
+    if let Some((offset, text)) = bounds::excess(template) {
+        return Err(vec![problem(template, offset, text)]);
+    }
     let syntax = |error: &Error| {
         let offset = error.range().map_or(template.len(), |range| range.start);
         vec![problem(template, offset, engine_text(error))]

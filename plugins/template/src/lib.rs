@@ -39,6 +39,7 @@
 //! [minijinja]: https://docs.rs/minijinja
 //! [`default`]: https://docs.rs/minijinja/latest/minijinja/filters/fn.default.html
 
+mod bounds;
 mod check;
 mod contact;
 mod filters;
@@ -61,13 +62,17 @@ impl Renderer for Template {
     }
 
     fn render(template: &str, audience: Vec<Fields>) -> Vec<Result<String, RenderError>> {
+        let refuse = |text: String| {
+            let error = RenderError::new("template-error", text);
+            audience.iter().map(|_| Err(error.clone())).collect()
+        };
+        if let Some((_, text)) = bounds::excess(template) {
+            return refuse(text);
+        }
         let environment = environment(template);
         let parsed = match environment.template_from_str(template) {
             Ok(parsed) => parsed,
-            Err(error) => {
-                let error = RenderError::new("template-error", check::engine_text(&error));
-                return audience.iter().map(|_| Err(error.clone())).collect();
-            }
+            Err(error) => return refuse(check::engine_text(&error)),
         };
         let strict = !is_lenient(template);
         let render = |fields| {
