@@ -30,15 +30,17 @@ CREATE INDEX operations_by_workflow ON operations (workflow_id, operation_id);
 
 -- One contact's way through one workflow. While `exit_cause` is null it is live.
 --
--- Ids of ledger entries and operations are not foreign keys, here and below: neither is ever removed,
--- each row would pay for the check at its every settlement, and `dripline audit` proves more than a
--- foreign key could (that the entry's sum is the sum of the rows that point at it).
+-- Ids of other tables are not foreign keys, here and below. Each check is a query of its own, planned
+-- anew for each row where plans are not kept (`plan_cache_mode`): the checks alone cost more than all
+-- the rest of an enrolment. What is spoken of was locked in the same transaction and is never removed
+-- (see the triggers at the end), and `dripline audit` proves more than a foreign key could: that an
+-- entry's sum is the sum of the rows that point at it.
 -- A row points at an entry exactly if it adds segments or micros to it, and is then one of its items.
 CREATE TABLE enrollments (
     enrollment_id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     account_id BIGINT NOT NULL,
-    workflow_id BIGINT NOT NULL REFERENCES workflows (workflow_id),
-    contact_id BIGINT NOT NULL REFERENCES contacts (contact_id),
+    workflow_id BIGINT NOT NULL,
+    contact_id BIGINT NOT NULL,
     epoch BIGINT NOT NULL,
     -- Copy of the account's setting at enrolment, so that an index can keep it.
     exclusive BOOLEAN NOT NULL,
@@ -98,7 +100,7 @@ CREATE TABLE deliveries (
     delivery_id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     account_id BIGINT NOT NULL,
     workflow_id BIGINT NOT NULL,
-    enrollment_id BIGINT NOT NULL REFERENCES enrollments (enrollment_id),
+    enrollment_id BIGINT NOT NULL,
     contact_id BIGINT NOT NULL,
     position INTEGER NOT NULL,
     state TEXT NOT NULL DEFAULT 'queued',
@@ -152,7 +154,7 @@ CREATE INDEX deliveries_not_settled ON deliveries (due_at, delivery_id) WHERE se
 
 -- One hand-over of a delivery to a carrier.
 CREATE TABLE attempts (
-    delivery_id BIGINT NOT NULL REFERENCES deliveries (delivery_id),
+    delivery_id BIGINT NOT NULL,
     attempt INTEGER NOT NULL,
     worker_id BIGINT NOT NULL,
     -- The batch that marked it, by which a worker recognises a mark whose COMMIT got no answer.
@@ -183,3 +185,20 @@ CREATE TABLE attempts (
 ) WITH (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
 -- What is on the wire, and what nobody knows.
 CREATE INDEX attempts_undecided ON attempts (workflow_id) WHERE outcome IS NULL OR outcome = 'unknown';
+
+-- What others speak of stays.
+CREATE FUNCTION refuse_removal() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'rows of % are never removed, since others speak of them', TG_TABLE_NAME;
+END;
+$$;
+CREATE TRIGGER accounts_are_never_removed BEFORE DELETE OR TRUNCATE ON accounts
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_removal();
+CREATE TRIGGER workflows_are_never_removed BEFORE DELETE OR TRUNCATE ON workflows
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_removal();
+CREATE TRIGGER contacts_are_never_removed BEFORE DELETE OR TRUNCATE ON contacts
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_removal();
+CREATE TRIGGER enrollments_are_never_removed BEFORE DELETE OR TRUNCATE ON enrollments
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_removal();
+CREATE TRIGGER deliveries_are_never_removed BEFORE DELETE OR TRUNCATE ON deliveries
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_removal();

@@ -14,9 +14,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const SLOW: Duration = Duration::from_secs(5);
 
 /// Settings of every session.
-const SESSION: [(&str, &str); 5] = [
+const SESSION: [(&str, &str); 6] = [
     // A generic plan cannot know how many ids an array holds, and takes the whole table for a batch.
     ("plan_cache_mode", "force_custom_plan"),
+    // The tables of a queue at work are in memory, where an index costs what it reads.
+    ("random_page_cost", "1.1"),
     // Compiling costs more than any of our statements.
     ("jit", "off"),
     ("lock_timeout", "30s"),

@@ -146,9 +146,7 @@ async fn race(
         .copied()
         .collect();
     let finishes = outcomes(&sent, &accepted());
-    finish_attempts(pool, &clock(), &policy(), worker, Uuid::new_v4(), &finishes)
-        .await
-        .unwrap();
+    finish_attempts(pool, &clock(), &policy(), worker, Uuid::new_v4(), &finishes).await.unwrap();
     Race {
         marked: marked.into_iter().collect(),
         in_flight: fenced.in_flight.iter().map(|message| message.delivery_id.0).collect(),
