@@ -34,7 +34,7 @@ pub(crate) struct Cli {
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
     /// Settings file in TOML, instead of the dripline.toml that is looked for.
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", env = "DRIPLINE_CONFIG")]
     pub(crate) config: Option<PathBuf>,
     /// The account to act for. Without it: the configured one, or the only one there is.
     #[arg(long, global = true, value_name = "NAME")]

@@ -29,7 +29,6 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::cli::Cli;
-use crate::context::Context;
 use crate::output::Output;
 
 fn main() -> ExitCode {
@@ -43,8 +42,5 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> anyhow::Result<exit::Exit> {
     let mut out = Output::new(cli.global.output);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let ctx = Context::new(&cli.global)?;
-        commands::run(cli.command, &ctx, &mut out).await
-    })
+    runtime.block_on(commands::run(cli, &mut out))
 }

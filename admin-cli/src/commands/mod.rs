@@ -15,6 +15,7 @@ pub(crate) mod queue;
 pub(crate) mod route;
 pub(crate) mod workflow;
 
+use crate::cli::Cli;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::output::Output;
@@ -22,6 +23,28 @@ use crate::output::Output;
 /// What can be asked for.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
+    #[command(flatten)]
+    Work(Work),
+    #[command(flatten)]
+    About(About),
+}
+
+/// Commands about the command itself. They read no settings, so that wrong ones do not stop them.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum About {
+    /// Print a completion script for a shell.
+    Completions(completions::Args),
+    /// Print this manual as Markdown; `docs/cli.md` is made by it.
+    #[command(hide = true)]
+    MarkdownHelp,
+    /// Print this manual as a man page.
+    #[command(hide = true)]
+    Man,
+}
+
+/// Commands that work on an installation.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Work {
     /// Who pays: create accounts, put money in, see balances.
     #[command(subcommand)]
     Account(account::Command),
@@ -56,33 +79,29 @@ pub(crate) enum Command {
     /// The carriers and renderers that are installed.
     #[command(subcommand)]
     Plugin(plugin::Command),
-    /// Print a completion script for a shell.
-    Completions(completions::Args),
-    /// Print this manual as Markdown; `docs/cli.md` is made by it.
-    #[command(hide = true)]
-    MarkdownHelp,
-    /// Print this manual as a man page.
-    #[command(hide = true)]
-    Man,
 }
 
 /// Runs a command.
-pub(crate) async fn run(command: Command, ctx: &Context, out: &mut Output) -> anyhow::Result<Exit> {
-    match command {
-        Command::Account(command) => account::run(command, ctx, out).await,
-        Command::Route(command) => route::run(command, ctx, out).await,
-        Command::Contact(command) => contact::run(command, ctx, out).await,
-        Command::Workflow(command) => workflow::run(command, ctx, out).await,
-        Command::Enrollment(command) => enrollment::run(command, ctx, out).await,
-        Command::Queue(command) => queue::run(command, ctx, out).await,
-        Command::Delivery(command) => delivery::run(command, ctx, out).await,
-        Command::Operation(command) => operation::run(command, ctx, out).await,
-        Command::Ledger(args) => ledger::run(args, ctx, out).await,
-        Command::Audit(args) => audit::run(args, ctx, out).await,
-        Command::Db(command) => db::run(command, ctx, out).await,
-        Command::Plugin(command) => plugin::run(command, ctx, out).await,
-        Command::Completions(args) => completions::run(&args, out),
-        Command::MarkdownHelp => manual::markdown(out),
-        Command::Man => manual::man_page(out),
+pub(crate) async fn run(cli: Cli, out: &mut Output) -> anyhow::Result<Exit> {
+    let work = match cli.command {
+        Command::About(About::Completions(args)) => return completions::run(&args, out),
+        Command::About(About::MarkdownHelp) => return manual::markdown(out),
+        Command::About(About::Man) => return manual::man_page(out),
+        Command::Work(work) => work,
+    };
+    let ctx = &Context::new(&cli.global)?;
+    match work {
+        Work::Account(command) => account::run(command, ctx, out).await,
+        Work::Route(command) => route::run(command, ctx, out).await,
+        Work::Contact(command) => contact::run(command, ctx, out).await,
+        Work::Workflow(command) => workflow::run(command, ctx, out).await,
+        Work::Enrollment(command) => enrollment::run(command, ctx, out).await,
+        Work::Queue(command) => queue::run(command, ctx, out).await,
+        Work::Delivery(command) => delivery::run(command, ctx, out).await,
+        Work::Operation(command) => operation::run(command, ctx, out).await,
+        Work::Ledger(args) => ledger::run(args, ctx, out).await,
+        Work::Audit(args) => audit::run(args, ctx, out).await,
+        Work::Db(command) => db::run(command, ctx, out).await,
+        Work::Plugin(command) => plugin::run(command, ctx, out).await,
     }
 }

@@ -15,7 +15,7 @@
 //! ```
 //!
 //! [`read`] finds every problem of a file, each with its line, column and source line;
-//! [`write`] writes a file that reads back as the same workflow.
+//! [`write()`] writes a file that reads back as the same workflow.
 
 mod parse;
 mod template_position;

@@ -34,10 +34,10 @@ fn the_embedded_server_starts_by_itself_and_stops_when_told() {
     session.run("db status");
     session.run("db stop --yes");
     session.run("account create acme --currency EUR");
-    session.run("db stop");
+    session.run("db stop --dry-run");
     let status = session.quiet("db status --output json").json();
     assert_eq!((&status["state"], &status["schema"]), (&"running".into(), &"current".into()));
-    let stopped = session.quiet("db stop --yes --output json").json();
+    let stopped = session.quiet("db stop --output json").json();
     assert_eq!(stopped["stopped"], true);
     session.run("db stop --dry-run");
     let started = session.quiet("db start --output json").json();

@@ -19,9 +19,9 @@ fn plugins_are_listed_and_shown_without_a_database() {
 #[test]
 fn a_broken_file_spoils_only_itself() {
     let mut session = Session::without_database();
-    std::fs::create_dir(session.home().join("plugins")).unwrap();
-    session.file("plugins/broken_one.wasm", b"no component");
-    session.environment("DRIPLINE__PLUGINS__DIRECTORY", session.home().join("plugins"));
+    std::fs::create_dir(session.home().join("broken")).unwrap();
+    session.file("broken/broken_one.wasm", b"no component");
+    session.environment("DRIPLINE__PLUGINS__DIRECTORY", session.home().join("broken"));
     session.run("plugin list");
     session.run("plugin show broken-one");
     session.environment("DRIPLINE__PLUGINS__DIRECTORY", session.home().join("nowhere"));

@@ -43,6 +43,7 @@ impl Session {
     /// With no database configured.
     pub(crate) fn without_database() -> Self {
         let home = tempfile::tempdir().expect("a home directory can be made");
+        install_plugins(&home.path().join("plugins"));
         Self { database: None, home, environment: vec![], transcript: String::new() }
     }
 
@@ -105,7 +106,7 @@ impl Session {
             .env("USER", "tester")
             .env("TERM", "dumb")
             .env("DRIPLINE_STATE_DIR", self.home().join("state"))
-            .env("DRIPLINE__PLUGINS__DIRECTORY", plugins())
+            .env("DRIPLINE__PLUGINS__DIRECTORY", self.home().join("plugins"))
             .env("DRIPLINE__PLUGINS__CACHE_DIRECTORY", plugin_cache());
         if let Some(database) = &self.database {
             command.env("DATABASE_URL", database.url());
@@ -149,8 +150,7 @@ impl Session {
 
     /// Everything that was noted, with what differs from run to run replaced.
     pub(crate) fn transcript(&self) -> String {
-        let transcript = self.transcript.replace(&self.home().display().to_string(), "[home]");
-        transcript.replace(&plugins().display().to_string(), "[plugins]")
+        self.transcript.replace(&self.home().display().to_string(), "[home]")
     }
 }
 
@@ -170,11 +170,15 @@ pub(crate) fn read(output: Output) -> Done {
     }
 }
 
-/// Where the built plugins are.
-fn plugins() -> PathBuf {
-    let directory = std::env::var_os("DRIPLINE_TEST_PLUGINS")
+/// Installs the bundled plugins, without the hostile ones that are built beside them.
+fn install_plugins(directory: &Path) {
+    let built = std::env::var_os("DRIPLINE_TEST_PLUGINS")
         .expect("set DRIPLINE_TEST_PLUGINS to the built plugins, or run `cargo xtask test`");
-    PathBuf::from(directory)
+    std::fs::create_dir(directory).expect("a plugin directory can be made");
+    for name in ["template.wasm", "twilio.wasm"] {
+        std::os::unix::fs::symlink(Path::new(&built).join(name), directory.join(name))
+            .expect("a plugin can be linked");
+    }
 }
 
 /// One cache for all tests, so that each plugin is compiled once.

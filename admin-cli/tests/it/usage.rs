@@ -18,6 +18,7 @@ fn wrong_settings() {
     let mut session = Session::without_database();
     session.file("dripline.toml", "[worker]\nconcurency = 1\n\n[cli]\naccount = 7\n");
     session.run("account list");
+    assert_eq!(session.quiet("completions bash").code, 0);
     session.run("account list --config missing.toml");
     session.file("dripline.toml", "");
     session.environment("DRIPLINE__WORKER__CONCURRENCY", "many");
