@@ -193,7 +193,8 @@ impl Start {
 fn figure(name: &str, began: Start, count: usize) {
     let count = f64::from(u32::try_from(count).unwrap_or(u32::MAX));
     let per_second = count / began.clock.elapsed().as_secs_f64();
-    let micros = (processor_time() - began.processor).as_secs_f64() * 1_000_000.0 / count;
+    let micros =
+        processor_time().saturating_sub(began.processor).as_secs_f64() * 1_000_000.0 / count;
     println!(
         "{{\"figure\":\"{name}\",\"per_second\":{per_second:.0},\"cpu_us_each\":{micros:.2}}}"
     );
