@@ -28,7 +28,7 @@ const BATCH: usize = 500;
 const CONNECTIONS: usize = 2;
 
 fn main() {
-    let contacts = std::env::args().filter_map(|arg| arg.parse().ok()).next().unwrap_or(100_000);
+    let contacts = std::env::args().find_map(|arg| arg.parse().ok()).unwrap_or(100_000);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

@@ -62,8 +62,9 @@ impl StoreError {
 
     fn database(&self) -> Option<&sqlx::Error> {
         match self {
-            Self::Database(error) => Some(error),
-            Self::Queue(apalis_postgres::Error::Database(error)) => Some(error),
+            Self::Database(error) | Self::Queue(apalis_postgres::Error::Database(error)) => {
+                Some(error)
+            }
             _ => None,
         }
     }

@@ -115,5 +115,7 @@ pub(crate) fn digest() -> String {
         digest.update(migration.version.to_le_bytes());
         digest.update(&*migration.checksum);
     }
-    digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    let digest = digest.finalize();
+    let first: [u8; 8] = std::array::from_fn(|place| digest[place]);
+    format!("{:016x}", u64::from_be_bytes(first))
 }

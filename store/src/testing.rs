@@ -73,9 +73,12 @@ impl Drop for TestDatabase {
                     .await;
             });
         });
-        if dropped.join().is_err() && !std::thread::panicking() {
-            panic!("test database {} could not be dropped", self.name);
-        }
+        let dropped = dropped.join().is_ok();
+        assert!(
+            dropped || std::thread::panicking(),
+            "test database {} could not be dropped",
+            self.name
+        );
     }
 }
 

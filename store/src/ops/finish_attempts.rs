@@ -108,10 +108,8 @@ async fn run(
         matches!(request.outcome, AttemptOutcome::Accepted { .. })
             && situations.get(&request.delivery_id).is_some_and(|s| s.live() && s.next.is_some())
     });
-    let timings = match goes_on {
-        true => situation::read_timings(&mut tx, &workflows).await?,
-        false => HashMap::new(),
-    };
+    let timings =
+        if goes_on { situation::read_timings(&mut tx, &workflows).await? } else { HashMap::new() };
     let now = clock.now();
     let mut changes = Changes::default();
     let mut finished = Vec::with_capacity(requests.len());
@@ -192,10 +190,7 @@ fn decide(
         }
         AttemptOutcome::Refused(reason) => {
             if situation.live() {
-                let cause = match reason.is_stop() {
-                    true => ExitCause::OptedOut,
-                    false => ExitCause::Failed,
-                };
+                let cause = if reason.is_stop() { ExitCause::OptedOut } else { ExitCause::Failed };
                 changes.enrollments.push(situation.exit(cause));
             }
             (situation.unsent(DeliveryState::Failed), Finished::Failed)

@@ -13,9 +13,13 @@ use dripline_domain::ids::{
 use dripline_domain::ledger::{EntryKind, Hold, Settlement};
 use sqlx::PgConnection;
 
-use super::books::{Books, segments};
+use super::books::Books;
 use crate::StoreError;
 use crate::queue::{self, Ticket};
+
+mod columns;
+
+use columns::{DeliveryColumns, EnrollmentColumns, NextColumns};
 
 /// Whose rows they are.
 #[derive(Clone, Copy, Debug)]
@@ -278,149 +282,4 @@ fn releases(state: DeliveryState, settlement: &Settlement) -> bool {
 
 fn expect_all(changed: u64, wanted: usize) -> Result<(), StoreError> {
     if changed == wanted as u64 { Ok(()) } else { Err(StoreError::Raced) }
-}
-
-#[derive(Default)]
-struct EnrollmentColumns {
-    ids: Vec<i64>,
-    positions: Vec<i32>,
-    positions_after: Vec<i32>,
-    remaining_segments: Vec<i64>,
-    remaining_micros: Vec<i64>,
-    exit_causes: Vec<Option<&'static str>>,
-    released_segments: Vec<i64>,
-    released_micros: Vec<i64>,
-    release_entries: Vec<Option<i64>>,
-}
-
-impl EnrollmentColumns {
-    fn push(&mut self, change: &EnrollmentChange, books: &Books<'_>) {
-        let (position_after, remaining, cause, released) = match &change.to {
-            EnrollmentTo::NextStep { held, .. } => {
-                let remaining = Hold {
-                    segments: change.remaining.segments - held.segments,
-                    micros: change.remaining.micros - held.micros,
-                };
-                (change.position + 1, remaining, None, Hold::NONE)
-            }
-            EnrollmentTo::Exit(cause) => {
-                (change.position, Hold::NONE, Some(cause.as_str()), change.remaining)
-            }
-        };
-        let entry = (released != Hold::NONE)
-            .then(|| books.entry(EntryKind::Release, change.owner.account_id));
-        self.ids.push(change.owner.enrollment_id.0);
-        self.positions.push(change.position);
-        self.positions_after.push(position_after);
-        self.remaining_segments.push(segments(remaining));
-        self.remaining_micros.push(remaining.micros.0);
-        self.exit_causes.push(cause);
-        self.released_segments.push(segments(released));
-        self.released_micros.push(released.micros.0);
-        self.release_entries.push(entry.flatten());
-    }
-}
-
-#[derive(Default)]
-struct DeliveryColumns<'a> {
-    ids: Vec<i64>,
-    was_queued: Vec<bool>,
-    attempts: Vec<i32>,
-    states: Vec<&'static str>,
-    attempts_after: Vec<i32>,
-    due_at: Vec<Option<DateTime<Utc>>>,
-    ticket_ids: Vec<Option<String>>,
-    captured_segments: Vec<i64>,
-    captured_micros: Vec<i64>,
-    capture_entries: Vec<Option<i64>>,
-    released_segments: Vec<i64>,
-    released_micros: Vec<i64>,
-    release_entries: Vec<Option<i64>>,
-    carrier_references: Vec<Option<&'a str>>,
-    reason_codes: Vec<Option<&'a str>>,
-    reason_texts: Vec<Option<&'a str>>,
-    settled: Vec<bool>,
-    outcomes: Vec<Option<&'static str>>,
-}
-
-impl<'a> DeliveryColumns<'a> {
-    fn push(&mut self, change: &'a DeliveryChange, books: &Books<'_>, tickets: &mut Vec<Ticket>) {
-        let account_id = change.owner.account_id;
-        let mut settlement = Settlement::unsent(Hold::NONE);
-        let (mut capture_entry, mut release_entry) = (None, None);
-        let (mut due, mut ticket_id, mut reference) = (None, None, None);
-        let state = match &change.to {
-            DeliveryTo::Settled { state, settlement: of, carrier_reference } => {
-                settlement = *of;
-                if *state == DeliveryState::Sent {
-                    capture_entry = books.entry(EntryKind::Capture, account_id);
-                }
-                if releases(*state, of) {
-                    release_entry = books.entry(EntryKind::Release, account_id);
-                }
-                reference = carrier_reference.as_deref();
-                *state
-            }
-            DeliveryTo::Queued { due_at } => {
-                let ticket = Ticket {
-                    ticket_id: queue::new_ticket_id(),
-                    delivery_id: change.delivery_id,
-                    run_at: *due_at,
-                };
-                due = Some(*due_at);
-                ticket_id = Some(ticket.ticket_id.clone());
-                tickets.push(ticket);
-                DeliveryState::Queued
-            }
-            DeliveryTo::Unknown => DeliveryState::Unknown,
-        };
-        self.ids.push(change.delivery_id.0);
-        self.was_queued.push(change.was_queued);
-        self.attempts.push(change.attempt);
-        self.states.push(state.as_str());
-        self.attempts_after.push(change.attempt_after);
-        self.due_at.push(due);
-        self.ticket_ids.push(ticket_id);
-        self.captured_segments.push(segments(settlement.captured));
-        self.captured_micros.push(settlement.captured.micros.0);
-        self.capture_entries.push(capture_entry);
-        self.released_segments.push(segments(settlement.released));
-        self.released_micros.push(settlement.released.micros.0);
-        self.release_entries.push(release_entry);
-        self.carrier_references.push(reference);
-        self.reason_codes.push(change.reason.as_ref().map(|reason| reason.code.as_str()));
-        self.reason_texts.push(change.reason.as_ref().map(|reason| reason.text.as_str()));
-        self.settled.push(state.is_terminal());
-        self.outcomes.push(change.outcome);
-    }
-}
-
-#[derive(Default)]
-struct NextColumns {
-    accounts: Vec<i64>,
-    workflows: Vec<i64>,
-    enrollments: Vec<i64>,
-    contacts: Vec<i64>,
-    positions: Vec<i32>,
-    due_at: Vec<DateTime<Utc>>,
-    expires_at: Vec<Option<DateTime<Utc>>>,
-    held_segments: Vec<i64>,
-    held_micros: Vec<i64>,
-    ticket_ids: Vec<String>,
-}
-
-impl NextColumns {
-    fn push(&mut self, change: &EnrollmentChange) {
-        let EnrollmentTo::NextStep { held, due_at, expires_at } = &change.to else { return };
-        self.accounts.push(change.owner.account_id.0);
-        self.workflows.push(change.owner.workflow_id.0);
-        self.enrollments.push(change.owner.enrollment_id.0);
-        self.contacts.push(change.owner.contact_id.0);
-        self.positions.push(change.position + 1);
-        self.due_at.push(*due_at);
-        self.expires_at.push(*expires_at);
-        self.held_segments.push(segments(*held));
-        self.held_micros.push(held.micros.0);
-        self.ticket_ids.push(queue::new_ticket_id());
-    }
 }

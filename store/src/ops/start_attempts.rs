@@ -363,9 +363,9 @@ impl Marks {
             .accounts
             .iter()
             .zip(&self.extra)
-            .map(|(account_id, extra)| match *extra == Hold::NONE {
-                true => None,
-                false => books.entry(EntryKind::Hold, *account_id),
+            .map(|(account_id, extra)| match *extra {
+                Hold::NONE => None,
+                _ => books.entry(EntryKind::Hold, *account_id),
             })
             .collect();
         let marked = sqlx::query_file_scalar!(
