@@ -31,6 +31,9 @@ pub const STOPPED: &str = "stopped:";
 /// The longest text that a reason keeps, in characters.
 pub(crate) const REASON_CHARS: usize = 300;
 
+/// The longest reference of a carrier that is kept, in characters.
+const REFERENCE_CHARS: usize = 255;
+
 /// Whether the recipient asked to hear nothing more.
 pub fn is_stopped(reason: &Reason) -> bool {
     reason.code.starts_with(STOPPED)
@@ -168,9 +171,17 @@ fn status_code(status: u16) -> String {
     format!("http:{status}")
 }
 
-/// Several ids, when a message was split, are kept as one text.
+/// Several ids, when a message was split, are kept as one text. It comes from outside, so its length
+/// and its characters are bounded.
 fn references(accepted: &Accepted) -> Option<String> {
-    (!accepted.carrier_references.is_empty()).then(|| accepted.carrier_references.join(","))
+    let references: String = accepted
+        .carrier_references
+        .join(",")
+        .chars()
+        .filter(|character| !character.is_control())
+        .take(REFERENCE_CHARS)
+        .collect();
+    (!references.is_empty()).then_some(references)
 }
 
 fn failure_reason(carrier: &str, failure: &Failure) -> Reason {

@@ -28,6 +28,7 @@ pub use self::grant::{Grant, GrantError, Origin, RouteRights};
 pub use self::resolve::{FixedResolver, Resolve, SystemResolver};
 pub use self::secrets::{SecretError, Secrets};
 use crate::http::{Request, Response};
+use crate::outcome::{REASON_CHARS, masked};
 
 /// What is known after a request was handed to the door.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -187,9 +188,9 @@ impl Egress {
         let assembled = match Assembled::new(rights, request, options) {
             Ok(assembled) => assembled,
             Err(forbidden) => {
-                return WireOutcome::NotSent {
-                    reason: Reason::new("egress_forbidden", forbidden.to_string()),
-                };
+                // It may quote the plugin, which may have put anything into a URL.
+                let text = masked(&forbidden.to_string(), REASON_CHARS);
+                return WireOutcome::NotSent { reason: Reason::new("egress_forbidden", text) };
             }
         };
         let mut exchange = Exchange::new(assembled, options);

@@ -4,6 +4,7 @@
 //! away, and one certificate for `localhost`, good for a hundred years.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -21,8 +22,9 @@ fn roots() -> RootCertStore {
     roots
 }
 
-/// Answers every request on every connection; the address with the name on its certificate.
-async fn serve() -> String {
+/// Answers every request on every connection. Its origin, with the name on its certificate, and the
+/// number of connections that it took.
+async fn serve() -> (String, Arc<AtomicUsize>) {
     let certificate =
         CertificateDer::from_pem_slice(include_bytes!("tls_tests/server.pem")).unwrap();
     let key = PrivateKeyDer::from_pem_slice(include_bytes!("tls_tests/server.key")).unwrap();
@@ -36,9 +38,12 @@ async fn serve() -> String {
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&connections);
     tokio::spawn(async move {
         loop {
             let (tcp, _) = listener.accept().await.unwrap();
+            counted.fetch_add(1, Ordering::SeqCst);
             // A client that does not trust the certificate hangs up here.
             let Ok(mut stream) = acceptor.accept(tcp).await else { continue };
             tokio::spawn(async move {
@@ -53,7 +58,7 @@ async fn serve() -> String {
             });
         }
     });
-    format!("https://localhost:{port}")
+    (format!("https://localhost:{port}"), connections)
 }
 
 fn egress(roots: RootCertStore) -> Egress {
@@ -76,18 +81,19 @@ fn post(origin: &str, path: &str) -> Request {
 
 #[tokio::test]
 async fn messages_travel_over_tls_and_connections_are_kept() {
-    let origin = serve().await;
+    let (origin, connections) = serve().await;
     let (egress, grant) = (egress(roots()), grant(&origin));
     for _ in 0..3 {
         let outcome = egress.send(&grant, post(&origin, "/messages")).await;
         let WireOutcome::Response(response) = outcome else { panic!("{outcome:?}") };
         assert_eq!((response.status, response.body.as_slice()), (201, &b"M1"[..]));
     }
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
 async fn a_connection_lost_after_the_request_is_uncertain() {
-    let origin = serve().await;
+    let (origin, _) = serve().await;
     let (egress, grant) = (egress(roots()), grant(&origin));
     // On a fresh connection and on a kept one.
     for path in ["/hang-up", "/messages", "/hang-up"] {
@@ -100,7 +106,7 @@ async fn a_connection_lost_after_the_request_is_uncertain() {
 
 #[tokio::test]
 async fn an_authority_that_nobody_trusts_means_not_sent() {
-    let origin = serve().await;
+    let (origin, _) = serve().await;
     let outcome = egress(RootCertStore::empty()).send(&grant(&origin), post(&origin, "/")).await;
     let WireOutcome::NotSent { reason } = outcome else { panic!("{outcome:?}") };
     assert_eq!(reason.code, "tls", "{reason:?}");
@@ -108,7 +114,7 @@ async fn an_authority_that_nobody_trusts_means_not_sent() {
 
 #[tokio::test]
 async fn a_certificate_for_another_name_means_not_sent() {
-    let origin = serve().await.replace("localhost", "127.0.0.1");
+    let origin = serve().await.0.replace("localhost", "127.0.0.1");
     let outcome = egress(roots()).send(&grant(&origin), post(&origin, "/")).await;
     let WireOutcome::NotSent { reason } = outcome else { panic!("{outcome:?}") };
     assert_eq!(reason.code, "tls", "{reason:?}");
