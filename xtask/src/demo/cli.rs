@@ -1,12 +1,12 @@
 //! Calling `dripline` as a person, or a program, would.
 
-use std::process::{Output, Stdio};
+use std::process::Output;
 
 use anyhow::{Context, bail};
 use serde::de::DeserializeOwned;
 
 use super::place::Place;
-use crate::interrupt::{self, Registered};
+use crate::interrupt;
 use crate::say;
 
 /// The account of the demo.
@@ -38,16 +38,14 @@ pub(super) fn call(place: &Place, arguments: &[&str]) -> anyhow::Result<()> {
 
 fn run(place: &Place, arguments: &[&str]) -> anyhow::Result<Output> {
     interrupt::check()?;
-    let child = place
+    // It is short, so an interrupt lets it finish: a start of the database that is cut off in its
+    // middle could leave a server that nobody knows of yet.
+    place
         .command("dripline")
         .env("DRIPLINE__CLI__ACCOUNT", ACCOUNT)
         .args(arguments)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .context("run `dripline`")?;
-    let _registered = Registered::new(child.id());
-    child.wait_with_output().context("wait for `dripline`")
+        .output()
+        .context("run `dripline`")
 }
 
 fn demand(arguments: &[&str], output: &Output) -> anyhow::Result<()> {
