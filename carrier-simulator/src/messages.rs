@@ -8,75 +8,19 @@
 //! [error dictionary]: https://www.twilio.com/docs/api/errors
 //! [magic numbers]: https://www.twilio.com/docs/iam/test-credentials
 
-use std::borrow::Cow;
-use std::fmt;
+mod account;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::segments;
+use account::is_sid;
+pub use account::{Account, InvalidAccount};
 
 /// The longest text, in characters.
 const MAX_CHARACTERS: usize = 1_600;
-
-/// The one account that the simulator has.
-#[derive(Clone)]
-pub struct Account {
-    account_sid: String,
-    /// What the header `Authorization` has to be, without its scheme. One for the account itself and
-    /// one for its API key.
-    credentials: Vec<String>,
-}
-
-impl fmt::Debug for Account {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Account").field("account_sid", &self.account_sid).finish_non_exhaustive()
-    }
-}
-
-/// Why there can be no such account.
-#[derive(Debug, thiserror::Error)]
-pub enum InvalidAccount {
-    /// A SID is two letters and 32 hexadecimal digits.
-    #[error("`{0}` is no {1} SID: it must be {1} and 32 hexadecimal digits in lower case")]
-    Sid(String, &'static str),
-    /// Anybody could send.
-    #[error("the auth token is empty")]
-    EmptyToken,
-}
-
-impl Account {
-    /// An account, with an API key that has the same secret when `api_key_sid` is given.
-    pub fn new(
-        account_sid: &str,
-        api_key_sid: Option<&str>,
-        auth_token: &str,
-    ) -> Result<Self, InvalidAccount> {
-        if auth_token.is_empty() {
-            return Err(InvalidAccount::EmptyToken);
-        }
-        let mut credentials = Vec::new();
-        for (sid, kind) in [(Some(account_sid), "AC"), (api_key_sid, "SK")] {
-            let Some(sid) = sid else { continue };
-            if !is_sid(sid, kind) {
-                return Err(InvalidAccount::Sid(sid.to_owned(), kind));
-            }
-            credentials.push(STANDARD.encode(format!("{sid}:{auth_token}")));
-        }
-        Ok(Self { account_sid: account_sid.to_owned(), credentials })
-    }
-
-    /// Whether a request may speak for this account.
-    pub fn admits(&self, authorization: Option<&str>) -> bool {
-        let Some((scheme, value)) = authorization.and_then(|text| text.split_once(' ')) else {
-            return false;
-        };
-        scheme.eq_ignore_ascii_case("basic")
-            && self.credentials.iter().any(|known| known == value.trim())
-    }
-}
 
 /// The account in a path, when it is the path of the Messages resource.
 pub fn account_in_path(path: &str) -> Option<&str> {
@@ -181,7 +125,7 @@ pub fn admit(account: &Account, asked: &Asked<'_>) -> Result<(), Refusal> {
     if !account.admits(asked.authorization) {
         return Err(Refusal::new(401, 20003, "Authenticate"));
     }
-    if asked.account != account.account_sid {
+    if asked.account != account.sid() {
         let path = format!("/2010-04-01/Accounts/{}/Messages.json", asked.account);
         let message = format!("The requested resource {path} was not found");
         return Err(Refusal::new(404, 20404, message));
@@ -281,12 +225,6 @@ fn is_sender_name(name: &str) -> bool {
         || (name.len() <= 11
             && name.bytes().all(fits)
             && name.bytes().any(|b| b.is_ascii_alphabetic()))
-}
-
-fn is_sid(text: &str, kind: &str) -> bool {
-    text.strip_prefix(kind).is_some_and(|rest| {
-        rest.len() == 32 && rest.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-    })
 }
 
 /// A new message's id.
@@ -408,24 +346,6 @@ mod tests {
             body: br#"{"To":"+12025550123"}"#,
         };
         assert_eq!(Form::read(&asked), Form::default());
-    }
-
-    #[test]
-    fn only_the_right_credentials_are_admitted() {
-        let key = "SK00000000000000000000000000000001";
-        let account = Account::new(SID, Some(key), "token").expect("an account");
-        let basic = |text: &str| format!("Basic {}", STANDARD.encode(text));
-        let check = |text: Option<&str>, expected| assert_eq!(account.admits(text), expected);
-        check(Some(&basic(&format!("{SID}:token"))), true);
-        check(Some(&basic(&format!("{key}:token"))), true);
-        check(Some(&basic(&format!("{SID}:other"))), false);
-        check(Some(&basic("AC1:token")), false);
-        check(Some("Bearer token"), false);
-        check(None, false);
-
-        assert!(Account::new("AC1", None, "token").is_err());
-        assert!(Account::new(SID, None, "").is_err());
-        assert!(!format!("{account:?}").contains(&STANDARD.encode(format!("{SID}:token"))));
     }
 
     #[test]
