@@ -41,7 +41,7 @@ for pid in $pids; do
     while kill -0 "$pid" 2> /dev/null && [ "$tries" -gt 0 ]; do tries=$((tries - 1)); sleep 0.1; done
     kill -KILL "$pid" 2> /dev/null
 done
-exec "$1" db stop --yes
+exec "$1" db stop
 "#;
 
 /// The folder, locked against a second demo.
@@ -120,7 +120,7 @@ impl Drop for Place {
             }
             // The guard tries again.
             Err(error) => {
-                say::line(&format!("the demo's database could not be stopped: {error:#}"))
+                say::line(&format!("the demo's database could not be stopped: {error:#}"));
             }
         }
         drop(guard.stdin.take());
@@ -161,7 +161,7 @@ fn command(programs: &Path, root: &Path, program: &str) -> Command {
 
 fn stop_database(programs: &Path, root: &Path) -> anyhow::Result<()> {
     let output = command(programs, root, "dripline")
-        .args(["db", "stop", "--yes"])
+        .args(["db", "stop"])
         .output()
         .context("run `dripline`")?;
     if !output.status.success() {
