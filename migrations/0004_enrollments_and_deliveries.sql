@@ -76,7 +76,7 @@ CREATE TABLE enrollments (
     CONSTRAINT release_entry_iff_something_was_released CHECK
         ((released_segments > 0 OR released_micros > 0) = (release_entry_id IS NOT NULL)),
     CONSTRAINT only_an_exit_releases CHECK (release_entry_id IS NULL OR exit_cause IS NOT NULL)
-) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
 CREATE UNIQUE INDEX one_live_enrollment_per_contact_and_workflow ON enrollments (workflow_id, contact_id)
     WHERE exit_cause IS NULL;
 CREATE UNIQUE INDEX one_live_workflow_per_contact ON enrollments (contact_id)
@@ -146,7 +146,7 @@ CREATE TABLE deliveries (
     CONSTRAINT one_delivery_per_enrollment_and_step UNIQUE (enrollment_id, position)
 -- No index speaks of `state`, so that a mark (queued to sending) changes no index: with the room left
 -- on each page it stays a heap-only update.
-) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
 -- A delivery is live (queued, sending or unknown) until it is settled.
 CREATE UNIQUE INDEX one_live_delivery_per_enrollment ON deliveries (enrollment_id)
     WHERE settled_at IS NULL;

@@ -59,6 +59,8 @@ async fn run(contacts: usize) {
     let sent = send(pool, &clock, &worker, messages).await;
     meter.report("claim, load, mark, settle, next step, acknowledge, messages", sent);
 
+    report_updates(pool).await;
+
     // A fence while others mark at full speed.
     let sending = tokio::spawn({
         let (pool, clock, worker) = (pool.clone(), Arc::clone(&clock), Arc::clone(&worker));
@@ -94,6 +96,20 @@ async fn run(contacts: usize) {
     meter.report("audit, deliveries", contacts * 2 + messages);
     for result in results.iter().filter(|result| !result.holds()) {
         say(&format!("BROKEN: {result:?}"));
+    }
+}
+
+/// Updates that touched no index, of all updates.
+async fn report_updates(pool: &Pool) {
+    let updates: Vec<(String, i64, i64)> = sqlx::query_as(
+        "SELECT relname::TEXT, n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables
+         WHERE n_tup_upd > 0 ORDER BY relname",
+    )
+    .fetch_all(pool)
+    .await
+    .expect("the statistics can be read");
+    for (table, all, heap_only) in updates {
+        say(&format!("  {table}: {heap_only} of {all} updates touched no index"));
     }
 }
 

@@ -126,6 +126,9 @@ impl<'a> Books<'a> {
             }
         }
         changes.retain(|_, change| *change != (0, 0, 0));
+        if changes.is_empty() {
+            return Ok(());
+        }
         let accounts: Vec<i64> = changes.keys().map(|id| id.0).collect();
         if accounts.len() > 1 {
             sqlx::query!(

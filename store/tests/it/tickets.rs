@@ -12,7 +12,7 @@ use dripline_store::queue::{self, Ticket};
 use dripline_store::testing::TestDatabase;
 use dripline_store::testing::factory::Scene;
 use dripline_store::worker_registry::{self, Heartbeat};
-use dripline_store::{SchemaStatus, migrate, schema_status, sweep};
+use dripline_store::{ConnectOptions, SchemaStatus, connect, migrate, schema_status, sweep};
 
 use crate::support::{Stage, accepted, noon, outcomes, requests};
 
@@ -299,4 +299,23 @@ async fn the_columns_we_rely_on_are_there() {
     ] {
         assert!(columns.iter().any(|found| found == column), "{column} is not among {columns:?}");
     }
+}
+
+#[tokio::test]
+async fn a_refused_connection_says_why_and_never_shows_the_password() {
+    let options = |url: &str| ConnectOptions {
+        url: url.to_owned(),
+        max_connections: 1,
+        application_name: "test".to_owned(),
+    };
+    let closed = options("postgres://someone:s3cret@127.0.0.1:1/nowhere");
+    let error = connect(&closed).await.unwrap_err();
+    let said = format!("{error} {error:?} {closed:?}");
+    assert!(said.contains("database `nowhere` at 127.0.0.1:1 as `someone`"), "{said}");
+    assert!(!said.contains("s3cret"), "{said}");
+    let garbled = options("postgres://someone:s3cret@[");
+    let error = connect(&garbled).await.unwrap_err();
+    let said = format!("{error} {error:?} {garbled:?}");
+    assert!(said.contains("postgres://user:password@host:port/database"), "{said}");
+    assert!(!said.contains("s3cret"), "{said}");
 }
