@@ -11,7 +11,7 @@ use crate::output::Format;
 /// Order, watch and stop drip sequences of text messages, prepaid to the segment.
 ///
 /// With no configuration, an embedded PostgreSQL server is started in the state directory and is
-/// left running for the next command; `dripline db stop` stops it. Set DATABASE_URL to use a server
+/// left running for the next command; `dripline db stop` stops it. Set `DATABASE_URL` to use a server
 /// of your own.
 #[derive(Debug, Parser)]
 #[command(

@@ -64,7 +64,9 @@ pub(crate) fn report(error: &anyhow::Error, stderr: &mut impl Write) -> Exit {
             text.push('\n');
         }
         for hint in &failure.hints {
-            text.push_str(&format!("hint: {}\n", sanitise(hint)));
+            text.push_str("hint: ");
+            text.push_str(&sanitise(hint));
+            text.push('\n');
         }
     }
     // A closed stderr is not worth a second failure.

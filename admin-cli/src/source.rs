@@ -41,7 +41,8 @@ impl Source {
         }
         let text = String::from_utf8(bytes).map_err(|error| {
             let valid = error.utf8_error().valid_up_to();
-            let line = error.as_bytes()[..valid].iter().filter(|byte| **byte == b'\n').count() + 1;
+            let line =
+                String::from_utf8_lossy(&error.as_bytes()[..valid]).matches('\n').count() + 1;
             refuse(format!("`{name}` is not UTF-8 on line {line}"))
         })?;
         Ok(Self { name, text })

@@ -21,6 +21,7 @@ use crate::exit::Exit;
 use crate::output::Output;
 
 /// What can be asked for.
+#[expect(clippy::large_enum_variant, reason = "there is one of it, and clap makes it")]
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     #[command(flatten)]

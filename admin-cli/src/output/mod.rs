@@ -55,6 +55,7 @@ impl Output {
     }
 
     /// Writes bytes to stdout as they are: only for files that Dripline itself composes.
+    #[expect(clippy::unused_self, reason = "shares the receiver with `data`, its counterpart")]
     pub(crate) fn raw(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
         let mut stdout = io::stdout().lock();
         match stdout.write_all(bytes).and_then(|()| stdout.flush()) {

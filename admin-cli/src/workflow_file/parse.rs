@@ -200,6 +200,7 @@ impl Reader {
     }
 
     /// `Some(None)` when the key is absent, `None` after a problem.
+    #[expect(clippy::option_option, reason = "absent and wrong are two things")]
     fn optional<T>(
         &mut self,
         table: &DeTable<'_>,

@@ -97,7 +97,7 @@ mod tests {
                 after: Duration::from_secs(90_061),
                 at: NaiveTime::from_hms_opt(9, 30, 5),
                 days: WeekdaySet::new([Weekday::Mon, Weekday::Sun]).unwrap(),
-                expires_after: Some(Duration::from_secs(3_600)),
+                expires_after: Some(Duration::from_hours(1)),
             },
         });
         let draft = WorkflowDraft {

@@ -98,7 +98,8 @@ async fn many_prices_are_grouped() {
     let mut people = String::from("phone,time_zone,name\n");
     for number in 0..120 {
         let name = if number % 3 == 0 { "é😀".repeat(30) } else { format!("Person {number}") };
-        people.push_str(&format!("+39333200{number:04},Europe/Rome,{name}\n"));
+        let row = format!("+39333200{number:04},Europe/Rome,{name}\n");
+        people.push_str(&row);
     }
     session.file("many.csv", people);
     session.quiet("contact import many.csv");

@@ -31,7 +31,7 @@ fn on_terminal(session: &Session, arguments: &str, answers: &[(&str, &str)]) -> 
     let mut shown = String::new();
     for (question, answer) in answers {
         while !shown.contains(question) {
-            let text = screen.recv_timeout(Duration::from_secs(60));
+            let text = screen.recv_timeout(Duration::from_mins(1));
             shown.push_str(&text.unwrap_or_else(|_| panic!("no {question:?} in {shown:?}")));
         }
         keyboard.write_all(answer.as_bytes()).expect("the terminal takes input");

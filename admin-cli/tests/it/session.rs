@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use dripline_embedded_postgres::Binaries;
+use dripline_store::Pool;
 use dripline_store::testing::TestDatabase;
 
 /// What one command line did.
@@ -67,6 +68,10 @@ impl Session {
             let done = self.quiet(command);
             assert_eq!(done.code, 0, "{command}: {}{}", done.stdout, done.stderr);
         }
+    }
+
+    pub(crate) fn pool(&self) -> &Pool {
+        self.database.as_ref().expect("the session has a database").pool()
     }
 
     pub(crate) fn home(&self) -> &Path {

@@ -1,3 +1,14 @@
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use dripline_domain::clock::{Clock as _, ManualClock, SystemClock};
+use dripline_domain::delivery::{AttemptOutcome, Reason};
+use dripline_domain::ids::DeliveryId;
+use dripline_domain::retry::RetryPolicy;
+use dripline_store::ops::{FinishRequest, Start, StartRequest, finish_attempts, start_attempts};
+use dripline_store::worker_registry;
+use uuid::Uuid;
+
 use crate::session::{Session, WELCOME, assert_transcript};
 
 #[tokio::test]
@@ -109,5 +120,49 @@ async fn names_are_unique_and_files_are_needed() {
     session.run("workflow history nobody");
     session.run("workflow history --cause bored");
     session.run("workflow pause nobody --yes");
+    assert_transcript!(session);
+}
+
+/// Marks the first two deliveries, as a worker would; of the second nobody knows what became of it.
+async fn hand_over(session: &Session) {
+    // A first message is due at the next whole second, which this does not wait for.
+    let soon = SystemClock.now() + TimeDelta::seconds(2);
+    let (pool, clock) = (session.pool(), &ManualClock::new(soon));
+    let worker = worker_registry::register(pool, clock, "host-1").await.expect("registers");
+    let request = |id| StartRequest { delivery_id: DeliveryId(id), attempt: 1, segments: 1 };
+    let requests = [request(1), request(2)];
+    let marked = start_attempts(pool, clock, worker.worker_id, Uuid::new_v4(), &requests);
+    for start in marked.await.expect("marks") {
+        assert!(matches!(start, Start::Started { .. }), "{start:?}");
+    }
+    let unknown = FinishRequest {
+        delivery_id: DeliveryId(2),
+        attempt: 1,
+        outcome: AttemptOutcome::Unknown(Reason::new("timeout", "no answer")),
+    };
+    let policy = RetryPolicy {
+        max_attempts: 1,
+        first: Duration::from_secs(1),
+        ceiling: Duration::from_secs(1),
+    };
+    let requests = [unknown];
+    let finish = finish_attempts(pool, clock, &policy, worker.worker_id, Uuid::new_v4(), &requests);
+    finish.await.expect("finishes");
+}
+
+#[tokio::test]
+async fn what_is_in_flight_is_listed_and_not_refunded() {
+    let mut session = Session::furnished().await;
+    session.quiet("enrollment add welcome --all --yes");
+    hand_over(&session).await;
+    session.run("workflow edit welcome");
+    session.run("workflow pause welcome --dry-run");
+    session.run("enrollment remove 2 --dry-run");
+    session.run("workflow pause welcome --yes --wait=0");
+    session.run("delivery list");
+    session.run("delivery show 2");
+    session.run("queue list");
+    session.run("account balance");
+    session.run("audit");
     assert_transcript!(session);
 }

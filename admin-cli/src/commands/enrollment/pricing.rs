@@ -132,13 +132,12 @@ impl Priced {
         let mut audience = Vec::with_capacity(page.len());
         let mut phones = Vec::with_capacity(page.len());
         for candidate in page {
-            match candidate.obstacle {
-                Some(obstacle) => self.skipped.count(&obstacle),
-                None => {
-                    audience.push((candidate.contact_id, candidate.fields));
-                    phones.push(candidate.phone);
-                }
+            if let Some(obstacle) = candidate.obstacle {
+                self.skipped.count(&obstacle);
+                continue;
             }
+            audience.push((candidate.contact_id, candidate.fields));
+            phones.push(candidate.phone);
         }
         let quotes = ctx.plugins.quote(steps, audience).await?;
         for (quote, phone) in quotes.into_iter().zip(phones) {

@@ -205,17 +205,17 @@ async fn enrollment_ids(
             ..EnrollmentFilter::default()
         };
         let live = enrollments::list(ctx.pool().await?, account.account_id, &filter).await?;
-        ids.push(only_one(live, text, args.workflow.as_deref())?);
+        ids.push(only_one(&live, text, args.workflow.as_deref())?);
     }
     Ok(ids)
 }
 
 fn only_one(
-    live: Vec<EnrollmentListing>,
+    live: &[EnrollmentListing],
     contact: &str,
     workflow: Option<&str>,
 ) -> anyhow::Result<EnrollmentId> {
-    match live.as_slice() {
+    match live {
         [one] => Ok(one.enrollment_id),
         [] => {
             let place = match workflow {

@@ -31,7 +31,7 @@ pub(super) struct Args {
     /// A setting of the carrier; `plugin show` lists them. Can be repeated.
     #[arg(long = "setting", value_name = "NAME=VALUE", value_parser = pair)]
     settings: Vec<(String, String)>,
-    /// Where a secret of the carrier is kept: env:NAME or file:/path, never the secret itself. Can
+    /// Where a secret of the carrier is kept: `env:NAME` or `file:/path`, never the secret itself. Can
     /// be repeated.
     #[arg(long = "secret", value_name = "NAME=REFERENCE", value_parser = pair)]
     secrets: Vec<(String, String)>,

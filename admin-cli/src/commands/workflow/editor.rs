@@ -59,8 +59,7 @@ impl Session {
             .into());
         }
         let path = self.file.path();
-        let mut source = Source::open(path)?;
-        source.name = "the edited file".to_owned();
+        let source = Source { name: "the edited file".to_owned(), ..Source::open(path)? };
         if source.text == self.last {
             return Ok(Edited::Unchanged);
         }

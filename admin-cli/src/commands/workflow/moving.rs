@@ -20,6 +20,7 @@ pub(crate) struct Args {
     place: PlaceArgs,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag, and the group allows one")]
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 struct PlaceArgs {

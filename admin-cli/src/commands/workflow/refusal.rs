@@ -27,18 +27,17 @@ pub(super) fn active(active: &ActiveWorkflow, currency: &str) -> Failure {
 
 /// What a pause would do, as the rest of a sentence.
 fn consequences(plan: &PausePlan, currency: &str) -> String {
-    let mut text = format!(
-        "removes all contacts, cancels {} ({}) and refunds {}",
+    let in_flight = match plan.in_flight.len() {
+        0 => String::new(),
+        1 => "; 1 message is in flight and cannot be cancelled".to_owned(),
+        n => format!("; {n} messages are in flight and cannot be cancelled"),
+    };
+    format!(
+        "removes all contacts, cancels {} ({}) and refunds {}{in_flight}",
         count(plan.messages, "message"),
         count(plan.segments, "segment"),
         money::show(plan.micros, currency),
-    );
-    match plan.in_flight.len() {
-        0 => {}
-        1 => text.push_str("; 1 message is in flight and cannot be cancelled"),
-        n => text.push_str(&format!("; {n} messages are in flight and cannot be cancelled")),
-    }
-    text
+    )
 }
 
 /// The failure of an edit.

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use dripline_domain::enrollment::ExitCause;
 use dripline_domain::ids::WorkflowId;
+use dripline_domain::timing::WeekdaySet;
 use dripline_store::account::Account;
 use dripline_store::listing::enrollments;
 use dripline_store::plan;
@@ -78,7 +79,7 @@ fn lay_out_step(step: &Step, currency: &str, page: &mut Page) {
         ("after", duration(timing.after)),
     ];
     pairs.extend(timing.at.map(|at| ("at", at.to_string())));
-    if timing.days != Default::default() {
+    if timing.days != WeekdaySet::EVERY_DAY {
         pairs.push(("days", timing.days.to_string()));
     }
     pairs.extend(timing.expires_after.map(|expires| ("expires after", duration(expires))));
