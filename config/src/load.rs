@@ -15,6 +15,9 @@ use crate::{DEFAULTS, DatabaseUrl, Settings, file};
 /// The name of the file that is looked for.
 const FILE_NAME: &str = "dripline.toml";
 
+/// Root's state. Its embedded Postgres runs as an unprivileged user, who cannot enter root's home.
+const STATE_OF_ROOT: &str = "/var/lib/dripline";
+
 /// Reads the settings: the built-in ones, then `file` or the one that is found, then `environment`
 /// (such as [`std::env::vars_os`]).
 ///
@@ -24,11 +27,21 @@ pub fn load<K: Into<OsString>, V: Into<OsString>>(
     file: Option<&Path>,
     environment: impl IntoIterator<Item = (K, V)>,
 ) -> Result<Settings, ConfigError> {
-    load_from(Path::new(""), file, environment)
+    let is_root = rustix::process::geteuid().is_root();
+    load_as(is_root, Path::new(""), file, environment)
 }
 
-/// The same, with another directory to look for `dripline.toml` in.
+/// The same for anybody but root, with another directory to look for `dripline.toml` in.
 pub fn load_from<K: Into<OsString>, V: Into<OsString>>(
+    directory: &Path,
+    file: Option<&Path>,
+    environment: impl IntoIterator<Item = (K, V)>,
+) -> Result<Settings, ConfigError> {
+    load_as(false, directory, file, environment)
+}
+
+fn load_as<K: Into<OsString>, V: Into<OsString>>(
+    is_root: bool,
     directory: &Path,
     file: Option<&Path>,
     environment: impl IntoIterator<Item = (K, V)>,
@@ -42,7 +55,7 @@ pub fn load_from<K: Into<OsString>, V: Into<OsString>>(
     layers.add(environment.read());
     layers.resolve_database_url(&environment);
     layers.check_together();
-    layers.into_settings(&environment)
+    layers.into_settings(&environment, is_root)
 }
 
 fn find_file(
@@ -69,9 +82,20 @@ fn read_file(path: &Path) -> Result<String, ConfigError> {
 
 /// A directory of the XDG specification, which ignores relative ones.
 fn user_directory(environment: &Environment, variable: &str, in_home: &str) -> Option<PathBuf> {
-    let absolute =
-        |name| environment.get(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    absolute(variable).or_else(|| absolute("HOME").map(|home| home.join(in_home)))
+    absolute(environment, variable)
+        .or_else(|| absolute(environment, "HOME").map(|home| home.join(in_home)))
+}
+
+/// Where state is kept when nobody says it.
+fn state_directory(environment: &Environment, is_root: bool) -> Option<PathBuf> {
+    if is_root && absolute(environment, "XDG_STATE_HOME").is_none() {
+        return Some(PathBuf::from(STATE_OF_ROOT));
+    }
+    user_directory(environment, "XDG_STATE_HOME", ".local/state").map(|home| home.join("dripline"))
+}
+
+fn absolute(environment: &Environment, name: &str) -> Option<PathBuf> {
+    environment.get(name).map(PathBuf::from).filter(|path| path.is_absolute())
 }
 
 /// All layers, and everything wrong with them.
@@ -158,7 +182,11 @@ impl Layers {
         self.problems.push(Problem::Unfit { key, place, text });
     }
 
-    fn into_settings(self, environment: &Environment) -> Result<Settings, ConfigError> {
+    fn into_settings(
+        self,
+        environment: &Environment,
+        is_root: bool,
+    ) -> Result<Settings, ConfigError> {
         if !self.problems.is_empty() {
             return Err(ConfigError::Invalid(self.problems));
         }
@@ -169,9 +197,8 @@ impl Layers {
         let merged = builder.build().map_err(ConfigError::Merge)?;
         let mut settings: Settings = merged.try_deserialize().map_err(ConfigError::Merge)?;
         if settings.state_dir.as_os_str().is_empty() {
-            settings.state_dir = user_directory(environment, "XDG_STATE_HOME", ".local/state")
-                .ok_or(ConfigError::NoStateDirectory)?
-                .join("dripline");
+            settings.state_dir =
+                state_directory(environment, is_root).ok_or(ConfigError::NoStateDirectory)?;
         }
         let below = |path: &mut PathBuf, name: &str| {
             if path.as_os_str().is_empty() {
@@ -210,4 +237,24 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_keeps_its_state_where_the_database_can_reach_it() {
+        let folder = Path::new("/nowhere");
+        let state = |is_root, environment: &[(&str, &str)]| {
+            let environment = environment.iter().copied();
+            load_as(is_root, folder, None, environment).unwrap().state_dir
+        };
+        let home = ("HOME", "/root");
+        assert_eq!(state(true, &[home]), Path::new("/var/lib/dripline"));
+        assert_eq!(state(true, &[]), Path::new("/var/lib/dripline"));
+        assert_eq!(state(true, &[home, ("XDG_STATE_HOME", "/s")]), Path::new("/s/dripline"));
+        assert_eq!(state(true, &[("DRIPLINE_STATE_DIR", "/d")]), Path::new("/d"));
+        assert_eq!(state(false, &[home]), Path::new("/root/.local/state/dripline"));
+    }
 }
