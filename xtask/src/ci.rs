@@ -113,5 +113,8 @@ fn dependencies(workspace: &Workspace) -> anyhow::Result<()> {
 }
 
 fn unused(workspace: &Workspace) -> anyhow::Result<()> {
-    tools::ensure(workspace, &tools::CARGO_MACHETE)?.program(workspace).run()
+    tools::ensure(workspace, &tools::CARGO_MACHETE)?
+        .program(workspace)
+        .arg("--skip-target-dir")
+        .run()
 }
