@@ -89,7 +89,7 @@ async fn work(arguments: &Arguments, settings: &Settings, stop: Stop) -> anyhow:
     while !stop.is_finishing() {
         let options = options::daemon(&settings.worker);
         let daemon = Daemon::register(parts.clone(), options).await?;
-        announce(daemon.name())?;
+        announce(daemon.name());
         match daemon.run().await? {
             Ended::Stopped => break,
             Ended::Buried => tracing::warn!("going on under a new name"),
@@ -149,10 +149,13 @@ async fn load_plugins(settings: &Settings, clock: Arc<dyn Clock>) -> anyhow::Res
     Ok(host)
 }
 
-/// One line of JSON on standard output, for whoever started us and waits.
-fn announce(name: &str) -> anyhow::Result<()> {
+/// One line of JSON on standard output, for whoever started us and waits. Nobody may be left to
+/// read it, which is no reason not to work.
+fn announce(name: &str) {
     tracing::info!(worker = name, "worker ready");
     let line = serde_json::json!({ "ready": true, "worker": name });
     let mut stdout = std::io::stdout().lock();
-    writeln!(stdout, "{line}").and_then(|()| stdout.flush()).context("write to standard output")
+    if let Err(error) = writeln!(stdout, "{line}").and_then(|()| stdout.flush()) {
+        tracing::debug!(%error, "nobody reads standard output");
+    }
 }

@@ -79,3 +79,15 @@ async fn a_text_that_cannot_be_is_released_with_its_reason() {
     assert!(stage.carrier.log().is_empty());
     stage.assert_invariants().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_late_is_released_and_not_sent() {
+    let stage = Stage::new().await;
+    let scene = stage.enrol(2, 20).await;
+    stage.sql("UPDATE deliveries SET expires_at = now() - INTERVAL '1 second'");
+    let worker = stage.worker().start();
+    stage.wait_for(&scene, DeliveryState::Expired, 20).await;
+    worker.stop().await;
+    assert!(stage.carrier.log().is_empty());
+    stage.assert_invariants().await;
+}

@@ -31,8 +31,8 @@ async fn a_hostile_renderer_costs_its_own_deliveries_only() {
     let harmless = stage.enrol(2, 50).await;
     let mut worker = stage
         .worker()
-        .setting("PLUGINS__RENDERER__DEADLINE_MS", 300)
-        .setting("WORKER__RETRY__MAX_ATTEMPTS", 2)
+        .setting("PLUGINS__RENDERER__DEADLINE_MS", &300)
+        .setting("WORKER__RETRY__MAX_ATTEMPTS", &2)
         .start();
     stage.wait_for(&harmless, DeliveryState::Sent, 100).await;
     for (template, code, scene) in &hostile {

@@ -58,3 +58,17 @@ async fn a_worker_outlives_its_database() {
     assert!((1..=12).contains(&reports), "{reports} reports of three outages:\n{log}");
     stage.assert_invariants().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_was_taken_for_dead_goes_on_under_a_new_name() {
+    let stage = Stage::with_faults("latency_ms = [5, 30]").await;
+    let scene = stage.enrol(2, 600).await;
+    let worker = stage.worker().start();
+    stage.wait_for(&scene, DeliveryState::Sent, 50).await;
+    stage.sql("UPDATE workers SET stopped_at = now()");
+    stage.wait_until_quiet(&scene).await;
+    let log = worker.stop().await;
+    assert!(log.contains("going on under a new name"), "{log}");
+    assert_eq!(stage.count(&scene, DeliveryState::Sent).await, 1_200);
+    stage.assert_invariants().await;
+}

@@ -1,6 +1,7 @@
 //! What every test here needs: a database, a carrier, and workers as processes.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
@@ -24,7 +25,7 @@ use tempfile::TempDir;
 const ACCOUNT_SID: &str = "AC00000000000000000000000000000001";
 const AUTH_TOKEN: &str = "the-auth-token-of-the-tests";
 /// Long enough for a loaded machine; nothing waits for it when all is well.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A database, a carrier and a place for files.
 pub(crate) struct Stage {
@@ -106,20 +107,20 @@ impl Stage {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         WorkerCommand(command)
-            .setting("PLUGINS__DIRECTORY", self.plugins.display())
-            .setting("PLUGINS__CACHE_DIRECTORY", plugin_cache().display())
+            .setting("PLUGINS__DIRECTORY", &self.plugins.display())
+            .setting("PLUGINS__CACHE_DIRECTORY", &plugin_cache().display())
             // Generous: the tests share their processors with compilers.
-            .setting("PLUGINS__RENDERER__DEADLINE_MS", 2_000)
-            .setting("PLUGINS__CARRIER__DEADLINE_MS", 2_000)
-            .setting("WORKER__CONCURRENCY", 32)
-            .setting("WORKER__CLAIM_SIZE", 16)
-            .setting("WORKER__POLL_MS", 50)
-            .setting("WORKER__HEARTBEAT_SECONDS", 1)
-            .setting("WORKER__DEAD_AFTER_SECONDS", 2)
-            .setting("WORKER__SWEEP_SECONDS", 1)
-            .setting("WORKER__RETRY__FIRST_SECONDS", 1)
-            .setting("WORKER__RETRY__CEILING_SECONDS", 1)
-            .setting("WORKER__SEND_TIMEOUT_MS", 20_000)
+            .setting("PLUGINS__RENDERER__DEADLINE_MS", &2_000)
+            .setting("PLUGINS__CARRIER__DEADLINE_MS", &2_000)
+            .setting("WORKER__CONCURRENCY", &32)
+            .setting("WORKER__CLAIM_SIZE", &16)
+            .setting("WORKER__POLL_MS", &50)
+            .setting("WORKER__HEARTBEAT_SECONDS", &1)
+            .setting("WORKER__DEAD_AFTER_SECONDS", &2)
+            .setting("WORKER__SWEEP_SECONDS", &1)
+            .setting("WORKER__RETRY__FIRST_SECONDS", &1)
+            .setting("WORKER__RETRY__CEILING_SECONDS", &1)
+            .setting("WORKER__SEND_TIMEOUT_MS", &20_000)
     }
 
     /// How many deliveries are in a state.
@@ -261,7 +262,7 @@ impl Drop for Simulator {
 pub(crate) struct WorkerCommand(Command);
 
 impl WorkerCommand {
-    pub(crate) fn setting(mut self, key: &str, value: impl ToString) -> Self {
+    pub(crate) fn setting(mut self, key: &str, value: &dyn Display) -> Self {
         self.0.env(format!("DRIPLINE__{key}"), value.to_string());
         self
     }
@@ -337,6 +338,7 @@ impl Worker {
 }
 
 impl Drop for Worker {
+    #[expect(clippy::print_stderr, reason = "the log explains why the test failed")]
     fn drop(&mut self) {
         let log = self.describe();
         if std::thread::panicking() {
