@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use dripline_plugin_host::egress::Wire;
+use dripline_plugin_host::egress::{Egress, EgressOptions, Wire};
 use dripline_plugin_host::testing::Canned;
 use dripline_store::Pool;
 use dripline_worker::daemon::{Daemon, DaemonOptions, Parts};
@@ -88,7 +88,7 @@ async fn waiting(
 
 async fn deliver(lab: &Lab, form: Form, pool: &Pool, messages: usize) -> anyhow::Result<f64> {
     let wire: Arc<dyn Wire> = match form {
-        Form::Wire => Arc::new(lab.egress()),
+        Form::Wire => Arc::new(Egress::new(EgressOptions::default())),
         Form::Engine => Arc::new(Canned::json(201, r#"{"sid":"SM{n}","status":"queued"}"#)),
     };
     let stop = Stop::new();

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use dripline_domain::clock::{Clock, SystemClock};
-use dripline_plugin_host::egress::{Egress, EgressOptions};
 use dripline_plugin_host::{HostOptions, PluginHost};
 
 use crate::server::Server;
@@ -29,10 +28,5 @@ impl Lab {
             .load_directory(directory)
             .with_context(|| format!("load the plugins of {}", directory.display()))?;
         Ok(Self { server: Server::start().await?, clock: Arc::new(SystemClock), plugins })
-    }
-
-    /// A new HTTP door with the sizes and times that are the default.
-    pub(crate) fn egress(&self) -> Egress {
-        Egress::new(EgressOptions::default())
     }
 }

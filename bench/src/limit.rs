@@ -61,8 +61,8 @@ async fn drain_batches(
             .iter()
             .map(|due| StartRequest {
                 delivery_id: due.delivery_id,
-                attempt: u32::try_from(due.attempt).unwrap_or(0) + 1,
-                segments: u32::try_from(due.held_segments).unwrap_or(1),
+                attempt: due.attempt + 1,
+                segments: due.held_segments,
             })
             .collect();
         let started = ops::start_attempts(&pool, &*clock, worker, Uuid::now_v7(), &starts).await?;

@@ -131,8 +131,17 @@ impl Report {
     /// Prints one figure.
     pub(crate) fn figure(self, figure: &Figure) -> anyhow::Result<()> {
         self.line(figure, || {
-            let mut line = format!(
-                "{} {}: {} {} (median of {}, {} to {}; n = {}",
+            let beside: String = [
+                (figure.backlog.map(|waiting| waiting.to_string()), "waiting"),
+                (figure.limit_fraction.map(|part| part.to_string()), "of the database's limit"),
+                (figure.wal_bytes_per_message.map(|bytes| bytes.to_string()), "bytes of WAL each"),
+                (figure.commits_per_message.map(|commits| commits.to_string()), "commits each"),
+            ]
+            .into_iter()
+            .filter_map(|(value, name)| value.map(|value| format!("; {value} {name}")))
+            .collect();
+            format!(
+                "{} {}: {} {} (median of {}, {} to {}; n = {}{beside})",
                 figure.bench,
                 figure.form,
                 figure.median,
@@ -141,18 +150,7 @@ impl Report {
                 figure.min,
                 figure.max,
                 figure.n
-            );
-            for (value, name) in [
-                (figure.backlog.map(|waiting| waiting.to_string()), "waiting"),
-                (figure.limit_fraction.map(|part| part.to_string()), "of the database's limit"),
-                (figure.wal_bytes_per_message.map(|bytes| bytes.to_string()), "bytes of WAL each"),
-                (figure.commits_per_message.map(|commits| commits.to_string()), "commits each"),
-            ] {
-                if let Some(value) = value {
-                    line.push_str(&format!("; {value} {name}"));
-                }
-            }
-            line + ")"
+            )
         })
     }
 
