@@ -4,9 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use anyhow::Context;
-use apalis_core::monitor::Monitor;
-use apalis_core::worker::builder::WorkerBuilder;
-use apalis_core::worker::ext::parallelize::ParallelizeExt;
+use apalis::prelude::{Monitor, ParallelizeExt, WorkerBuilder};
 use dripline_domain::clock::Clock;
 use dripline_domain::retry::RetryPolicy;
 use dripline_plugin_host::PluginHost;
