@@ -28,7 +28,7 @@ const LAST_GRACE: Duration = Duration::from_secs(5);
 #[command(name = "dripline-worker", version)]
 struct Arguments {
     /// The settings file. Without it, `dripline.toml` in this directory or the user's is read.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, env = "DRIPLINE_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     /// Bring the database's schema up to date first, instead of refusing an old one.
     #[arg(long)]
