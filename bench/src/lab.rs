@@ -24,9 +24,11 @@ impl Lab {
     /// Starts a server and loads the plugins of `directory`.
     pub(crate) async fn open(directory: &Path) -> anyhow::Result<Self> {
         let plugins = PluginHost::new(HostOptions::default())?;
-        plugins
-            .load_directory(directory)
-            .with_context(|| format!("load the plugins of {}", directory.display()))?;
+        // Only these two: the folder also holds the hostile ones that tests are made of.
+        for name in ["template.wasm", "twilio.wasm"] {
+            let path = directory.join(name);
+            plugins.load_file(&path).with_context(|| format!("load {}", path.display()))?;
+        }
         Ok(Self { server: Server::start().await?, clock: Arc::new(SystemClock), plugins })
     }
 }
