@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use dripline_carrier_simulator::log::{LogEntry, read_log};
@@ -276,9 +277,9 @@ impl WorkerCommand {
     /// Starts it and waits until it says that it is ready.
     pub(crate) fn start(mut self) -> Worker {
         let mut process = self.0.spawn().unwrap();
-        let log = collect(process.stderr.take().unwrap());
+        let log = Log::collect(process.stderr.take().unwrap());
         let ready = first_line(process.stdout.take().unwrap());
-        let mut worker = Worker { process, log: Some(log) };
+        let mut worker = Worker { process, log };
         assert_eq!(ready["ready"], Value::Bool(true), "{}", worker.describe());
         worker
     }
@@ -287,7 +288,7 @@ impl WorkerCommand {
 /// A worker's process. Killed when it is dropped.
 pub(crate) struct Worker {
     process: Child,
-    log: Option<std::thread::JoinHandle<String>>,
+    log: Log,
 }
 
 impl Worker {
@@ -333,7 +334,16 @@ impl Worker {
     pub(crate) fn describe(&mut self) -> String {
         let _ = self.process.kill();
         let _ = self.process.wait();
-        self.log.take().map(|log| log.join().unwrap()).unwrap_or_default()
+        self.log.whole()
+    }
+
+    /// Waits until its log says this.
+    pub(crate) async fn says(&self, text: &str) {
+        let started = Instant::now();
+        while !self.log.text.lock().unwrap().contains(text) {
+            assert!(started.elapsed() < PATIENCE, "the worker does not say `{text}`");
+            pause().await;
+        }
     }
 }
 
@@ -358,12 +368,34 @@ fn first_line(stdout: impl Read) -> Value {
     serde_json::from_str(&line).unwrap_or(Value::Null)
 }
 
-fn collect(mut stderr: impl Read + Send + 'static) -> std::thread::JoinHandle<String> {
-    std::thread::spawn(move || {
-        let mut text = String::new();
-        let _ = stderr.read_to_string(&mut text);
-        text
-    })
+/// What a process writes to its standard error, as far as it has come.
+struct Log {
+    text: Arc<Mutex<String>>,
+    reader: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Log {
+    fn collect(stderr: impl Read + Send + 'static) -> Self {
+        let text = Arc::new(Mutex::new(String::new()));
+        let written = text.clone();
+        let reader = std::thread::spawn(move || {
+            let mut stderr = BufReader::new(stderr);
+            let mut line = Vec::new();
+            while stderr.read_until(b'\n', &mut line).is_ok_and(|bytes| bytes > 0) {
+                written.lock().unwrap().push_str(&String::from_utf8_lossy(&line));
+                line.clear();
+            }
+        });
+        Self { text, reader: Some(reader) }
+    }
+
+    /// All of it, once the process has ended.
+    fn whole(&mut self) -> String {
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap();
+        }
+        self.text.lock().unwrap().clone()
+    }
 }
 
 /// A program of this workspace that `cargo xtask test` has built.
