@@ -7,6 +7,7 @@ async fn messages_are_listed_and_shown() {
     session.run("queue list");
     session.quiet("enrollment add welcome --all --yes");
     session.quiet("enrollment remove 1 --yes");
+    session.until_all_is_due();
     session.run("delivery list");
     session.run("delivery list --state cancelled --output json");
     session.run("delivery list --workflow welcome --limit 0");

@@ -13,6 +13,7 @@ async fn enrolment_is_priced_to_the_segment() {
     session.run("enrollment list");
     session.run("enrollment list --contact +12015550123 --output json");
     session.run("contact show +393331234501");
+    session.until_all_is_due();
     session.run("queue stats");
     session.run("audit");
     assert_transcript!(session);

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use dripline_embedded_postgres::Binaries;
 use dripline_store::Pool;
@@ -94,6 +95,15 @@ impl Session {
     pub(crate) fn quiet(&self, arguments: &str) -> Done {
         let output = self.command(arguments).stdin(Stdio::null()).output();
         read(output.expect("the command can be run"))
+    }
+
+    /// Waits until no ticket is for later. A due time is a whole second, so what is sent at once is
+    /// due up to a second after it was enrolled.
+    pub(crate) fn until_all_is_due(&self) {
+        let started = Instant::now();
+        while self.quiet("queue stats --output json").json()["tickets"]["scheduled"] != 0 {
+            assert!(started.elapsed() < Duration::from_secs(30), "something is never due");
+        }
     }
 
     /// The command with this session's environment and nothing else.
