@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::process::Stdio;
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -37,10 +37,15 @@ fn on_terminal(session: &Session, arguments: &str, answers: &[(&str, &str)]) -> 
         keyboard.write_all(answer.as_bytes()).expect("the terminal takes input");
     }
     let done = read(child.wait_with_output().expect("the command ends"));
-    while let Ok(text) = screen.recv_timeout(Duration::from_millis(200)) {
-        shown.push_str(&text);
+    // The channel closes when nobody has the terminal open any more, and not before everything that
+    // was shown has been read, however long the machine takes for it.
+    loop {
+        match screen.recv_timeout(Duration::from_mins(1)) {
+            Ok(text) => shown.push_str(&text),
+            Err(RecvTimeoutError::Disconnected) => return (done, shown),
+            Err(RecvTimeoutError::Timeout) => panic!("the terminal is still open after {shown:?}"),
+        }
     }
-    (done, shown)
 }
 
 fn watch(master: OwnedFd) -> mpsc::Receiver<String> {
