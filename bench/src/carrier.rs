@@ -53,6 +53,11 @@ impl Carrier {
         Ok(Self { process, at, _directory: directory })
     }
 
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Where it is, and how to be let in.
     pub(crate) fn at(&self) -> &CarrierAt {
         &self.at

@@ -12,11 +12,12 @@ use dripline_worker::daemon::{Daemon, DaemonOptions, Parts};
 use dripline_worker::lifecycle::Stop;
 
 use crate::carrier::Carrier;
-use crate::database::{Counters, analyze};
+use crate::database::analyze;
 use crate::lab::Lab;
 use crate::limit;
 use crate::report::{Figure, per_second};
 use crate::seed::{CarrierAt, Seed};
+use crate::usage::Counters;
 
 /// Between two looks at how far a run has come.
 const LOOK: Duration = Duration::from_millis(20);
@@ -51,14 +52,14 @@ pub(crate) async fn run(
 ) -> anyhow::Result<Figure> {
     let mut rates = Vec::new();
     let mut limits = Vec::new();
-    let mut work = None;
+    let mut usage = None;
     for run in 0..runs {
         let carrier = Carrier::start()?;
         let name = format!("deliver_{}_{backlog}_{run}", form.as_str());
         let (pool, _) = waiting(lab, &name, carrier.at(), backlog).await?;
-        let before = Counters::read(&pool).await?;
+        let before = Counters::read(&pool, Some(carrier.pid())).await?;
         rates.push(deliver(lab, form, &pool, messages.min(backlog)).await?);
-        work = Some(before.until(Counters::read(&pool).await?));
+        usage = Some(before.until_now(&pool, Some(carrier.pid())).await?);
         pool.close().await;
 
         let limited = messages.min(backlog).min(LIMIT_MESSAGES);
@@ -67,7 +68,7 @@ pub(crate) async fn run(
         pool.close().await;
     }
     let figure = Figure::of("deliver", form.as_str(), "messages/s", messages.min(backlog), &rates);
-    Ok(figure.with_backlog(backlog).with_limit(&limits).with_work(work))
+    Ok(figure.with_backlog(backlog).with_limit(&limits).with_usage(usage))
 }
 
 /// Enough for a steady rate of the limit.

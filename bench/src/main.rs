@@ -19,6 +19,7 @@ mod pause;
 mod report;
 mod seed;
 mod server;
+mod usage;
 
 use deliver::Form;
 use lab::Lab;

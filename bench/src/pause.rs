@@ -4,15 +4,16 @@ use std::time::Instant;
 
 use dripline_store::ops::{self, Closing};
 
-use crate::database::{Counters, analyze};
+use crate::database::analyze;
 use crate::lab::Lab;
 use crate::report::{Figure, per_second};
 use crate::seed::{CarrierAt, Seed};
+use crate::usage::Counters;
 
 /// Pauses a workflow with `contacts` queued deliveries, `runs` times. Gives the fence and the purge.
 pub(crate) async fn run(lab: &Lab, contacts: usize, runs: usize) -> anyhow::Result<[Figure; 2]> {
     let (mut fences, mut purges) = (Vec::new(), Vec::new());
-    let mut work = None;
+    let mut usage = None;
     for run in 0..runs {
         let pool = lab.server.database(&format!("pause_{run}")).await?;
         let seed = Seed::plant(&pool, &*lab.clock, &CarrierAt::nowhere(), contacts, 3).await?;
@@ -20,13 +21,13 @@ pub(crate) async fn run(lab: &Lab, contacts: usize, runs: usize) -> anyhow::Resu
         analyze(&pool).await?;
         let closing =
             Closing { workflow_id: seed.workflow_id, actor: "bench".to_owned(), reason: None };
-        let before = Counters::read(&pool).await?;
+        let before = Counters::read(&pool, None).await?;
         let begun = Instant::now();
         let fenced = ops::fence_workflow(&pool, &*lab.clock, &closing).await?;
         fences.push(begun.elapsed().as_secs_f64() * 1000.0);
         let purged = ops::purge(&pool, &*lab.clock, fenced.operation_id).await?;
         purges.push(per_second(contacts, begun.elapsed().as_secs_f64()));
-        work = Some(before.until(Counters::read(&pool).await?));
+        usage = Some(before.until_now(&pool, None).await?);
         anyhow::ensure!(
             usize::try_from(purged.cancelled) == Ok(contacts * 3),
             "{} of {} messages were cancelled",
@@ -37,6 +38,6 @@ pub(crate) async fn run(lab: &Lab, contacts: usize, runs: usize) -> anyhow::Resu
     }
     Ok([
         Figure::of("pause", "fence", "ms", contacts, &fences),
-        Figure::of("pause", "purge", "rows/s", contacts, &purges).with_work(work),
+        Figure::of("pause", "purge", "rows/s", contacts, &purges).with_usage(usage),
     ])
 }

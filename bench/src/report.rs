@@ -5,7 +5,7 @@ use std::io::Write;
 use anyhow::Context;
 use serde::Serialize;
 
-use crate::database::Work;
+use crate::usage::Usage;
 
 /// One figure: what was measured, how often, and what stood beside it.
 #[derive(Debug, Serialize)]
@@ -38,6 +38,21 @@ pub(crate) struct Figure {
     /// Commits per message, contact or row, in the last run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) commits_per_message: Option<f64>,
+    /// Dead row versions per message, contact or row, that the last run left to vacuum.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) dead_tuples_per_message: Option<f64>,
+    /// Processor time per message, contact or row, in microseconds, in the last run: of Postgres,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) postgres_cpu_us: Option<f64>,
+    /// of the worker, which is the bench program itself,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) worker_cpu_us: Option<f64>,
+    /// and of the carrier simulator, where it takes part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) carrier_cpu_us: Option<f64>,
+    /// The most memory the worker had resident in the last run, in MiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) worker_peak_mib: Option<f64>,
 }
 
 impl Figure {
@@ -64,6 +79,11 @@ impl Figure {
             limit_fraction: None,
             wal_bytes_per_message: None,
             commits_per_message: None,
+            dead_tuples_per_message: None,
+            postgres_cpu_us: None,
+            worker_cpu_us: None,
+            carrier_cpu_us: None,
+            worker_peak_mib: None,
         }
     }
 
@@ -79,13 +99,20 @@ impl Figure {
         Self { limit_fraction: Some(round(self.median / median(&sorted))), ..self }
     }
 
-    /// Adds what the database did in the last run.
-    pub(crate) fn with_work(self, work: Option<Work>) -> Self {
+    /// Adds what the last run cost.
+    pub(crate) fn with_usage(self, usage: Option<Usage>) -> Self {
+        let Some(usage) = usage else { return self };
         #[expect(clippy::cast_precision_loss, reason = "counts of a bench are far below 2^52")]
         let n = self.n as f64;
+        let micros = |seconds: f64| round(seconds * 1e6 / n);
         Self {
-            wal_bytes_per_message: work.map(|work| round(work.wal_bytes / n)),
-            commits_per_message: work.map(|work| round(work.commits / n)),
+            wal_bytes_per_message: Some(round(usage.wal_bytes / n)),
+            commits_per_message: Some(round(usage.commits / n)),
+            dead_tuples_per_message: Some(round(usage.dead_tuples / n)),
+            postgres_cpu_us: Some(micros(usage.postgres_seconds)),
+            worker_cpu_us: Some(micros(usage.worker_seconds)),
+            carrier_cpu_us: (usage.carrier_seconds > 0.0).then(|| micros(usage.carrier_seconds)),
+            worker_peak_mib: Some(round(usage.worker_peak_mib)),
             ..self
         }
     }
@@ -136,6 +163,11 @@ impl Report {
                 (figure.limit_fraction.map(|part| part.to_string()), "of the database's limit"),
                 (figure.wal_bytes_per_message.map(|bytes| bytes.to_string()), "bytes of WAL each"),
                 (figure.commits_per_message.map(|commits| commits.to_string()), "commits each"),
+                (figure.dead_tuples_per_message.map(|dead| dead.to_string()), "dead tuples each"),
+                (figure.postgres_cpu_us.map(|micros| micros.to_string()), "us of Postgres each"),
+                (figure.worker_cpu_us.map(|micros| micros.to_string()), "us of the worker each"),
+                (figure.carrier_cpu_us.map(|micros| micros.to_string()), "us of the carrier each"),
+                (figure.worker_peak_mib.map(|mib| mib.to_string()), "MiB at the worker's peak"),
             ]
             .into_iter()
             .filter_map(|(value, name)| value.map(|value| format!("; {value} {name}")))
