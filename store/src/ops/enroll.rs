@@ -344,7 +344,7 @@ async fn sort_out(
         let contact_id = ContactId(id);
         let reason = match found.remove(&id) {
             Some(row) if row.account_id == workflow.account_id.0 => {
-                if row.enrolled.is_some() {
+                if row.enrolled {
                     SkipReason::AlreadyEnrolled
                 } else if row.opted_out {
                     SkipReason::OptedOut
