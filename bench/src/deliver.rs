@@ -1,6 +1,7 @@
 //! How fast messages are delivered by the whole daemon: claimed, rendered, marked, sent, settled and
 //! acknowledged, and their enrollments taken to the next step.
 
+use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use anyhow::Context;
 use dripline_plugin_host::egress::{Egress, EgressOptions, Wire};
 use dripline_plugin_host::testing::Canned;
 use dripline_store::Pool;
-use dripline_worker::daemon::{Daemon, DaemonOptions, Parts};
+use dripline_worker::daemon::{Daemon, Parts};
 use dripline_worker::lifecycle::Stop;
 
 use crate::carrier::Carrier;
@@ -84,7 +85,20 @@ async fn waiting(
     let seed = Seed::plant(&pool, &*lab.clock, carrier, backlog, 1).await?;
     seed.enroll(&pool, &*lab.clock, &lab.plugins, backlog).await?;
     analyze(&pool).await?;
+    until_due(lab, &pool).await?;
     Ok((pool, seed))
+}
+
+/// Tickets are due at whole seconds, the last ones up to a second after their enrolment.
+async fn until_due(lab: &Lab, pool: &Pool) -> anyhow::Result<()> {
+    let last: Option<chrono::DateTime<chrono::Utc>> =
+        sqlx::query_scalar("SELECT max(run_at) FROM apalis.jobs")
+            .fetch_one(pool)
+            .await
+            .context("read when the last ticket is due")?;
+    let wait = last.and_then(|last| (last - lab.clock.now()).to_std().ok());
+    tokio::time::sleep(wait.unwrap_or_default()).await;
+    Ok(())
 }
 
 async fn deliver(lab: &Lab, form: Form, pool: &Pool, messages: usize) -> anyhow::Result<f64> {
@@ -100,7 +114,7 @@ async fn deliver(lab: &Lab, form: Form, pool: &Pool, messages: usize) -> anyhow:
         wire,
         stop: stop.clone(),
     };
-    let daemon = Daemon::register(parts, options()?).await?;
+    let daemon = Daemon::register(parts, dripline_worker::options::daemon(&settings()?)).await?;
     let begun = Instant::now();
     let working = tokio::spawn(daemon.run());
     let seconds = until_sent(pool, messages, begun).await?;
@@ -109,13 +123,16 @@ async fn deliver(lab: &Lab, form: Form, pool: &Pool, messages: usize) -> anyhow:
     Ok(seconds)
 }
 
-fn options() -> anyhow::Result<DaemonOptions> {
-    // An empty directory and an almost empty environment, so that only the defaults speak.
+/// The worker's defaults, with what the environment says of `DRIPLINE__WORKER__...`. No other
+/// setting and no file of this machine counts.
+pub(crate) fn settings() -> anyhow::Result<dripline_config::Worker> {
     let directory = tempfile::tempdir().context("create a directory")?;
-    let environment = [("DRIPLINE_STATE_DIR", directory.path())];
-    let settings = dripline_config::load_from(directory.path(), None, environment)
-        .context("read the default settings")?;
-    Ok(dripline_worker::options::daemon(&settings.worker))
+    let state: (OsString, OsString) = ("DRIPLINE_STATE_DIR".into(), directory.path().into());
+    let worker = std::env::vars_os()
+        .filter(|(name, _)| name.as_encoded_bytes().starts_with(b"DRIPLINE__WORKER__"));
+    let settings = dripline_config::load_from(directory.path(), None, worker.chain([state]))
+        .context("read the worker's settings")?;
+    Ok(settings.worker)
 }
 
 async fn until_sent(pool: &Pool, messages: usize, begun: Instant) -> anyhow::Result<f64> {

@@ -98,7 +98,7 @@ async fn main() -> anyhow::Result<()> {
 }
 
 async fn measure(arguments: &Arguments, lab: &Lab, report: &Report) -> anyhow::Result<()> {
-    report.machine(&lab.server.describe().await?)?;
+    report.machine(&lab.server.describe().await?, &deliver::settings()?)?;
     let sizes = if arguments.quick { Sizes::QUICK } else { Sizes::FULL };
     let runs = usize::from(arguments.runs);
     let chosen = |bench| arguments.benches.is_empty() || arguments.benches.contains(&bench);

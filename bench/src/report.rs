@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use anyhow::Context;
+use dripline_config::Worker;
 use serde::Serialize;
 
 use crate::usage::Usage;
@@ -146,12 +147,26 @@ impl Report {
         Self { json }
     }
 
-    /// Says on what machine and which server the figures were taken.
-    pub(crate) fn machine(self, server: &str) -> anyhow::Result<()> {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let machine = Machine { cores, version: env!("CARGO_PKG_VERSION"), server };
+    /// Says on what machine and server, and with which settings, the figures were taken.
+    pub(crate) fn machine(self, server: &str, worker: &Worker) -> anyhow::Result<()> {
+        let machine = Machine {
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            version: env!("CARGO_PKG_VERSION"),
+            server,
+            worker_concurrency: worker.concurrency,
+            worker_claim_size: worker.claim_size,
+            worker_connections: worker.connections,
+        };
         self.line(&machine, || {
-            format!("{cores} cores, dripline {}, Postgres: {server}", machine.version)
+            format!(
+                "{} cores, dripline {}, worker: concurrency={} claim_size={} connections={}, \
+                 Postgres: {server}",
+                machine.cores,
+                machine.version,
+                machine.worker_concurrency,
+                machine.worker_claim_size,
+                machine.worker_connections,
+            )
         })
     }
 
@@ -197,4 +212,7 @@ struct Machine<'a> {
     cores: usize,
     version: &'a str,
     server: &'a str,
+    worker_concurrency: usize,
+    worker_claim_size: usize,
+    worker_connections: u32,
 }

@@ -86,10 +86,7 @@ impl Counters {
         })
     }
 
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "figures of a bench, shown with three decimals"
-    )]
+    #[expect(clippy::cast_precision_loss, reason = "figures of a bench, shown with three decimals")]
     fn until(self, later: Self, peak_kib: u64) -> Usage {
         let per_second = procfs::ticks_per_second() as f64;
         let seconds = |earlier: u64, later: u64| later.saturating_sub(earlier) as f64 / per_second;

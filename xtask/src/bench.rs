@@ -17,7 +17,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
     workspace
         .cargo()
         .args(["build", "--release", "--bins", "--package", "dripline-bench"])
-        .args(["--package", "dripline-carrier-simulator", "--package", "dripline-worker"])
+        .args(["--package", "dripline-carrier-simulator"])
         .run()?;
     crate::process::Program::new(workspace.target("release/dripline-bench"))
         .args(&args.arguments)

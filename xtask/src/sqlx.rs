@@ -120,11 +120,7 @@ fn compile(workspace: &Workspace, server: &Throwaway, directory: &Path) -> anyho
     compile_once(workspace, server, directory)
 }
 
-fn compile_once(
-    workspace: &Workspace,
-    server: &Throwaway,
-    directory: &Path,
-) -> anyhow::Result<()> {
+fn compile_once(workspace: &Workspace, server: &Throwaway, directory: &Path) -> anyhow::Result<()> {
     workspace
         .cargo()
         .args(["check", "--quiet", "--package", "dripline-store", "--all-targets"])
