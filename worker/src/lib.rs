@@ -16,6 +16,7 @@ pub mod daemon;
 pub mod environment;
 pub mod jobs;
 pub mod lifecycle;
+pub mod open_files;
 pub mod options;
 pub mod outage;
 pub mod queue;

@@ -15,7 +15,7 @@ use dripline_plugin_host::egress::Egress;
 use dripline_store::{ConnectOptions, Pool, SchemaStatus, embedded};
 use dripline_worker::daemon::{Daemon, Ended, Parts};
 use dripline_worker::lifecycle::{Stop, StopSignals};
-use dripline_worker::{crash, options, telemetry};
+use dripline_worker::{crash, open_files, options, telemetry};
 
 /// After everything was abandoned, how long the rest of the process may take to notice.
 const LAST_GRACE: Duration = Duration::from_secs(5);
@@ -61,6 +61,9 @@ fn main() -> ExitCode {
 async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let settings = dripline_config::load(arguments.config.as_deref(), std::env::vars_os())?;
     telemetry::start(settings.telemetry.format, &settings.telemetry.filter)?;
+    open_files::make_room(
+        settings.worker.concurrency as u64 + u64::from(settings.database.max_connections),
+    )?;
     let signals = StopSignals::listen().context("listen to stop signals")?;
     let stop = Stop::new();
     tokio::spawn(signals.drive(stop.clone(), settings.worker.drain()));
