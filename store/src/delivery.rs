@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use dripline_domain::contact::Fields;
+use dripline_domain::delivery::DeliveryState;
 use dripline_domain::ids::{
     AccountId, ContactId, DeliveryId, EnrollmentId, RouteId, StepId, WorkflowId,
 };
@@ -75,14 +76,34 @@ pub async fn load_due(
     pool: &Pool,
     delivery_ids: &[DeliveryId],
 ) -> Result<Vec<DueDelivery>, StoreError> {
+    load(pool, delivery_ids, DeliveryState::Queued).await
+}
+
+/// Reads the unknown ones among these deliveries, as they would be sent now. What is missing is not unknown
+/// any more, or its workflow is gone.
+///
+/// Nothing is locked: whether one may be sent again is decided by [`crate::ops::repeat_attempts`].
+pub async fn load_unknown(
+    pool: &Pool,
+    delivery_ids: &[DeliveryId],
+) -> Result<Vec<DueDelivery>, StoreError> {
+    load(pool, delivery_ids, DeliveryState::Unknown).await
+}
+
+async fn load(
+    pool: &Pool,
+    delivery_ids: &[DeliveryId],
+    state: DeliveryState,
+) -> Result<Vec<DueDelivery>, StoreError> {
     let ids: Vec<i64> = delivery_ids.iter().map(|id| id.0).collect();
     let rows = sqlx::query!(
         r#"SELECT d.delivery_id, d.account_id, d.workflow_id, d.enrollment_id, d.contact_id,
                   d.position, d.attempt, d.due_at, d.expires_at, d.held_segments, d.held_micros,
                   c.phone, c.fields AS "fields: Json<BTreeMap<String, String>>", c.time_zone
            FROM deliveries d JOIN contacts c USING (contact_id)
-           WHERE d.delivery_id = ANY ($1) AND d.state = 'queued'"#,
+           WHERE d.delivery_id = ANY ($1) AND d.state = $2"#,
         &ids,
+        state.as_str(),
     )
     .fetch_all(pool)
     .await?;

@@ -21,6 +21,7 @@ pub mod audit;
 pub mod contact;
 pub mod delivery;
 pub mod embedded;
+pub mod inquiry;
 pub mod installation;
 pub mod ledger;
 pub mod listing;

@@ -3,5 +3,6 @@
 
 pub mod deliveries;
 pub mod enrollments;
+pub mod evidence;
 pub mod operations;
 pub mod queue;

@@ -1,4 +1,4 @@
-//! What pausing, deleting or removing would do, before anybody is asked.
+//! What pausing, deleting, removing or resolving would do, before anybody is asked.
 
 use chrono::{DateTime, Utc};
 use dripline_domain::delivery::DeliveryState;
@@ -9,6 +9,10 @@ use serde::Serialize;
 use sqlx::PgConnection;
 
 use crate::{Pool, StoreError, row};
+
+mod resolve;
+
+pub use resolve::{ResolvePlan, Then, UnknownFilter, resolve};
 
 /// What pausing or deleting a workflow would do now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

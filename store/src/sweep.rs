@@ -6,11 +6,13 @@ mod dead_workers;
 mod missing_tickets;
 mod stray_tickets;
 mod unfinished_purges;
+mod unknown_deliveries;
 
 pub use dead_workers::{Buried, dead_workers};
 pub use missing_tickets::missing_tickets;
 pub use stray_tickets::stray_tickets;
 pub use unfinished_purges::unfinished_purges;
+pub use unknown_deliveries::{Decided, unknown_deliveries};
 
 /// Rows in one transaction of a sweep.
 const BATCH: i64 = 5_000;

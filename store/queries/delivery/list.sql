@@ -12,6 +12,8 @@ WITH page AS (
       -- The second condition lets the small index of what is not settled serve these states.
       AND ($5::TEXT IS NULL OR $5 NOT IN ('queued', 'sending', 'unknown') OR d.settled_at IS NULL)
       AND ($6::BIGINT IS NULL OR d.delivery_id < $6)
+      AND (NOT $8::BOOLEAN OR d.delivery_id IN (
+          SELECT c.delivery_id FROM evidence c WHERE c.account_id = $1 AND c.effect = 'contradicted'))
     ORDER BY d.delivery_id DESC
     LIMIT $7
 )

@@ -9,6 +9,7 @@ use dripline_domain::money::Micros;
 use dripline_domain::phone::Phone;
 use serde::Serialize;
 
+use super::evidence::{self, EvidenceListing, ReceiptListing};
 use crate::{Pool, StoreError, row};
 
 /// One step for one enrollment.
@@ -74,6 +75,10 @@ pub struct DeliveryDetail {
     pub release_entry_id: Option<LedgerEntryId>,
     /// Its hand-overs, first one first.
     pub attempts: Vec<Attempt>,
+    /// What was said about hand-overs of which nobody knew, first piece first.
+    pub evidence: Vec<EvidenceListing>,
+    /// What the carrier has reported on it.
+    pub receipts: Vec<ReceiptListing>,
 }
 
 /// One hand-over of a delivery to a carrier.
@@ -89,7 +94,8 @@ pub struct Attempt {
     pub extra_micros: Micros,
     /// When it was marked.
     pub started_at: DateTime<Utc>,
-    /// `accepted`, `refused`, `not_sent` or `unknown`. `None`: nobody knows yet.
+    /// `accepted`, `refused`, `not_sent` or `unknown`; `presumed_sent` when no evidence came in time,
+    /// `repeated` when a later attempt under the same key decides for it. `None`: nobody knows yet.
     pub outcome: Option<String>,
     /// When its outcome was written down.
     pub finished_at: Option<DateTime<Utc>>,
@@ -108,6 +114,8 @@ pub struct DeliveryFilter {
     pub enrollment_id: Option<EnrollmentId>,
     /// Only in this state.
     pub state: Option<DeliveryState>,
+    /// Only those about which later evidence contradicts what was decided.
+    pub contradicted: bool,
     /// Continue the list after this one.
     pub after: Option<DeliveryId>,
     /// At most so many.
@@ -121,6 +129,7 @@ impl Default for DeliveryFilter {
             contact_id: None,
             enrollment_id: None,
             state: None,
+            contradicted: false,
             after: None,
             limit: 100,
         }
@@ -162,6 +171,7 @@ pub async fn list(
         filter.state.map(DeliveryState::as_str),
         filter.after.map(|id| id.0),
         filter.limit,
+        filter.contradicted,
     )
     .fetch_all(pool)
     .await?;
@@ -236,6 +246,8 @@ pub async fn show(
         capture_entry_id: found.capture_entry_id.map(LedgerEntryId),
         release_entry_id: found.release_entry_id.map(LedgerEntryId),
         attempts: attempts(pool, delivery_id).await?,
+        evidence: evidence::of_delivery(pool, delivery_id).await?,
+        receipts: evidence::receipts(pool, delivery_id).await?,
     }))
 }
 

@@ -190,7 +190,7 @@ pub(super) fn segments(hold: Hold) -> i64 {
 }
 
 /// The money and segments of a row.
-pub(super) fn hold(segments: i64, micros: i64) -> Hold {
+pub(crate) fn hold(segments: i64, micros: i64) -> Hold {
     Hold {
         segments: u64::try_from(segments).expect("no table holds negative segments"),
         micros: Micros(micros),

@@ -6,13 +6,14 @@ use chrono::{DateTime, Utc};
 use dripline_domain::clock::Clock;
 use dripline_domain::delivery::{AttemptOutcome, DeliveryState};
 use dripline_domain::enrollment::ExitCause;
+use dripline_domain::evidence::{Evidence, Finding};
 use dripline_domain::ids::{ContactId, DeliveryId, WorkerId};
-use dripline_domain::ledger::Settlement;
 use dripline_domain::retry::RetryPolicy;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::books::Books;
+use super::hearing::{Hearing, Said};
 use super::settle::{Changes, DeliveryTo};
 use super::situation::{self, Situation, Timings};
 use crate::retries::Retries;
@@ -56,7 +57,8 @@ pub enum Finished {
 ///
 /// Every hand-over is settled once: running the batch again with the same `batch_id`, after its COMMIT
 /// got no answer, changes nothing and answers [`Finished::AlreadyDone`] for what it had settled. An
-/// unknown outcome can be settled later by another call with evidence.
+/// unknown outcome can be settled later, by evidence ([`super::resolve_unknown`]) or by another call. An
+/// outcome that comes after the decision moves nothing; one that contradicts it is recorded as evidence.
 ///
 /// A carrier that says the contact has opted out ([`dripline_domain::delivery::Reason::is_stop`]) ends
 /// all of the contact's enrollments, in transactions of their own after this one.
@@ -122,9 +124,34 @@ async fn run(
         });
     }
     let mut books = Books::new(batch_id, actor, now);
+    let hearing = Hearing { batch_id, actor, now };
+    hearing.note_late(&mut tx, &late(requests, &finished)).await?;
     changes.write(&mut tx, &mut books, actor, now).await?;
     tx.commit().await?;
     Ok((finished, stopped))
+}
+
+/// What came too late to decide anything, as evidence: it may contradict what was decided instead.
+fn late<'a>(requests: &'a [FinishRequest], finished: &[Finished]) -> Vec<Said<'a>> {
+    let late = requests.iter().zip(finished);
+    let late = late.filter(|(_, finished)| **finished == Finished::AlreadyDone);
+    let said = late.filter_map(|(request, _)| {
+        let (finding, carrier_reference) = match &request.outcome {
+            AttemptOutcome::Accepted { carrier_reference } => {
+                (Finding::Sent, carrier_reference.as_deref())
+            }
+            AttemptOutcome::Refused(_) | AttemptOutcome::NotSent { .. } => (Finding::NotSent, None),
+            AttemptOutcome::Unknown(_) => return None,
+        };
+        Some(Said {
+            delivery_id: request.delivery_id,
+            attempt: Some(request.attempt),
+            evidence: Evidence::Worker(finding),
+            carrier_reference,
+            reason: request.outcome.reason().map(ToString::to_string),
+        })
+    });
+    said.collect()
 }
 
 /// Notes on the contacts of stopped messages that they want to hear nothing more. Gives the contacts.
@@ -175,17 +202,15 @@ fn decide(
     if !same_attempt || !situation.state.is_on_the_wire() {
         return Ok(Finished::AlreadyDone);
     }
-    let (to, finished) = match &request.outcome {
+    // Whatever a repetition met, the attempt that it repeats may have been taken.
+    let inconclusive = situation.repeats.then(|| request.outcome.reason()).flatten();
+    let outcome = match inconclusive {
+        Some(reason) => &AttemptOutcome::Unknown(reason.clone()),
+        None => &request.outcome,
+    };
+    let (to, finished) = match outcome {
         AttemptOutcome::Accepted { carrier_reference } => {
-            let sent_segments = situation.attempt_segments.ok_or_else(|| no_attempt(situation))?;
-            if situation.live() {
-                changes.enrollments.push(situation.go_on(timings, now)?);
-            }
-            let to = DeliveryTo::Settled {
-                state: DeliveryState::Sent,
-                settlement: Settlement::sent(situation.held, sent_segments),
-                carrier_reference: carrier_reference.clone(),
-            };
+            let to = situation.sent(changes, timings, carrier_reference.clone(), now)?;
             (to, Finished::Sent)
         }
         AttemptOutcome::Refused(reason) => {
@@ -207,7 +232,7 @@ fn decide(
         AttemptOutcome::Unknown(_) => (DeliveryTo::Unknown, Finished::Unknown),
     };
     let mut change = situation.change(to, request.outcome.reason().cloned());
-    change.outcome = Some(request.outcome.as_str());
+    change.outcome = Some(outcome.as_str());
     changes.deliveries.push(change);
     Ok(finished)
 }
@@ -223,13 +248,5 @@ pub(super) fn finished(to: &DeliveryTo) -> Finished {
             DeliveryState::Cancelled => Finished::Cancelled,
             _ => Finished::Failed,
         },
-    }
-}
-
-fn no_attempt(situation: &Situation) -> StoreError {
-    StoreError::Unreadable {
-        table: "attempts",
-        key: format!("{}/{}", situation.delivery_id, situation.attempt),
-        column: "segments",
     }
 }

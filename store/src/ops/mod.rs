@@ -10,17 +10,24 @@ mod edit_workflow;
 mod enroll;
 mod finish_attempts;
 mod give_up;
+mod given_reference;
+mod hearing;
 mod import_contacts;
 mod move_workflow;
 mod opt_out;
 mod pause_workflow;
 mod purge;
+mod record_receipt;
 mod remove_contact;
+mod repeat_attempts;
+mod resolve_unknown;
 mod settle;
 mod situation;
 mod start_attempts;
 mod top_up;
 mod update_route;
+
+pub(crate) use books::hold;
 
 pub use adjust::{AdjustError, Adjustment, adjust};
 pub use create_account::{CreateAccountError, NewAccount, create_account};
@@ -31,6 +38,7 @@ pub use edit_workflow::{ActiveWorkflow, Edit, EditWorkflowError, Edited, edit_wo
 pub use enroll::{EnrollChunk, EnrollError, Enrolled, PricedContact, SkipReason, enroll};
 pub use finish_attempts::{FinishRequest, Finished, finish_attempts};
 pub use give_up::{GiveUp, GiveUpRequest, give_up};
+pub use given_reference::{GivenKey, GivenReference};
 pub use import_contacts::{ImportContactsError, Imported, import_contacts};
 pub use move_workflow::{MoveWorkflowError, Moved, move_workflow};
 pub use opt_out::opt_out;
@@ -38,7 +46,12 @@ pub use pause_workflow::{
     CloseWorkflowError, Closing, Fenced, Paused, fence_workflow, pause_workflow,
 };
 pub use purge::{PURGE_CHUNK, PurgeProgress, purge, purge_chunk};
+pub use record_receipt::{Receipt, ReceiptOf, Received, record_receipts};
 pub use remove_contact::{Removal, RemoveContactError, Removed, remove_contact};
-pub use start_attempts::{StaleReason, Start, StartRequest, start_attempts};
+pub use repeat_attempts::{Repeat, RepeatRequest, StaleRepeat, repeat_attempts};
+pub use resolve_unknown::{Resolution, Resolved, resolve_unknown};
+pub use start_attempts::{
+    StaleReason, Start, StartRequest, start_attempts, start_referenced_attempts,
+};
 pub use top_up::{Booked, TopUp, TopUpError, top_up};
 pub use update_route::{UpdateRouteError, update_route};

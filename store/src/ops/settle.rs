@@ -87,6 +87,8 @@ pub(super) struct Changes {
     pub(super) withdrawn: Vec<String>,
     /// Set on the enrollments that end.
     pub(super) operation_id: Option<OperationId>,
+    /// Deliveries of which it is known that no attempt was sent, none of those that were repeated either.
+    pub(super) repeated_not_sent: Vec<i64>,
 }
 
 impl Changes {
@@ -110,6 +112,21 @@ impl Changes {
         queue::push(conn, &tickets).await?;
         queue::withdraw(conn, &self.withdrawn).await?;
         books.change_balances(conn).await
+    }
+
+    /// Ends the repeated attempts of deliveries of which none was sent. Before [`Changes::write`].
+    pub(super) async fn end_repeated(&self, conn: &mut PgConnection) -> Result<(), StoreError> {
+        if self.repeated_not_sent.is_empty() {
+            return Ok(());
+        }
+        sqlx::query!(
+            "UPDATE attempts SET outcome = 'not_sent'
+             WHERE delivery_id = ANY ($1) AND outcome = 'repeated'",
+            &self.repeated_not_sent,
+        )
+        .execute(conn)
+        .await?;
+        Ok(())
     }
 
     fn book(&self, books: &mut Books<'_>) {
@@ -280,6 +297,7 @@ fn releases(state: DeliveryState, settlement: &Settlement) -> bool {
     state != DeliveryState::Sent || settlement.released != Hold::NONE
 }
 
-fn expect_all(changed: u64, wanted: usize) -> Result<(), StoreError> {
+/// Fails as a race unless as many rows were changed as were meant.
+pub(super) fn expect_all(changed: u64, wanted: usize) -> Result<(), StoreError> {
     if changed == wanted as u64 { Ok(()) } else { Err(StoreError::Raced) }
 }

@@ -28,6 +28,9 @@ pub(super) struct Situation {
     pub(super) held: Hold,
     /// The segments of the text that its last attempt handed over.
     pub(super) attempt_segments: Option<u32>,
+    /// Whether its last attempt repeats earlier ones under the same key, so that what became of it says
+    /// nothing about those unless the carrier took it.
+    pub(super) repeats: bool,
     /// The epoch of its enrollment.
     pub(super) epoch: i64,
     /// Whether no pause has closed that epoch.
@@ -104,6 +107,7 @@ pub(super) async fn read(
                 key: delivery_id.to_string(),
                 column: "segments",
             })?,
+            repeats: row.repeats,
             epoch: row.epoch,
             open: row.open,
             enrolled: row.enrolled && row.enrolled_at_position == row.position,
@@ -174,6 +178,30 @@ impl Situation {
             settlement: Settlement::unsent(self.held),
             carrier_reference: None,
         }
+    }
+
+    /// The delivery's end as sent, in the segments of its last attempt. Adds the enrollment's next step
+    /// or its end, where it is live.
+    pub(super) fn sent(
+        &self,
+        changes: &mut Changes,
+        timings: &Timings,
+        carrier_reference: Option<String>,
+        now: DateTime<Utc>,
+    ) -> Result<DeliveryTo, StoreError> {
+        let sent_segments = self.attempt_segments.ok_or_else(|| StoreError::Unreadable {
+            table: "attempts",
+            key: format!("{}/{}", self.delivery_id, self.attempt),
+            column: "segments",
+        })?;
+        if self.live() {
+            changes.enrollments.push(self.go_on(timings, now)?);
+        }
+        Ok(DeliveryTo::Settled {
+            state: DeliveryState::Sent,
+            settlement: Settlement::sent(self.held, sent_segments),
+            carrier_reference,
+        })
     }
 
     /// The enrollment's exit. Only for a live one.

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::books::{Books, hold, segments};
 use super::finish_attempts::worker_actor;
+use super::given_reference::{GivenReference, References};
 use super::situation;
 use crate::retries::Retries;
 use crate::{Pool, StoreError, row};
@@ -82,10 +83,24 @@ pub async fn start_attempts(
     batch_id: Uuid,
     requests: &[StartRequest],
 ) -> Result<Vec<Start>, StoreError> {
+    start_referenced_attempts(pool, clock, worker, batch_id, requests, &[]).await
+}
+
+/// Like [`start_attempts`], and records with each mark under what the carrier will know the attempt, where
+/// there is such a reference. `references` stand in the order of the requests; what is missing at their end
+/// is none.
+pub async fn start_referenced_attempts(
+    pool: &Pool,
+    clock: &dyn Clock,
+    worker: WorkerId,
+    batch_id: Uuid,
+    requests: &[StartRequest],
+    references: &[Option<GivenReference>],
+) -> Result<Vec<Start>, StoreError> {
     if requests.is_empty() {
         return Ok(Vec::new());
     }
-    let batch = Batch { worker, batch_id, requests };
+    let batch = Batch { worker, batch_id, requests, references };
     let mut retries = Retries::default();
     loop {
         match run(pool, clock, &batch).await {
@@ -100,6 +115,7 @@ struct Batch<'a> {
     worker: WorkerId,
     batch_id: Uuid,
     requests: &'a [StartRequest],
+    references: &'a [Option<GivenReference>],
 }
 
 async fn run(pool: &Pool, clock: &dyn Clock, batch: &Batch<'_>) -> Result<Vec<Start>, StoreError> {
@@ -137,6 +153,7 @@ async fn run(pool: &Pool, clock: &dyn Clock, batch: &Batch<'_>) -> Result<Vec<St
     hold_surplus(&mut tx, batch, over, &mut marks, &mut starts, &mut books).await?;
     books.write_entries(&mut tx).await?;
     let marked = marks.write(&mut tx, batch, &books, now).await?;
+    marks.references(batch).write(&mut tx, |id| marked.contains(&id), now).await?;
     for (place, id) in marks.places.iter().zip(&marks.ids) {
         if marked.contains(id) {
             continue;
@@ -154,7 +171,7 @@ async fn run(pool: &Pool, clock: &dyn Clock, batch: &Batch<'_>) -> Result<Vec<St
 
 /// Against an opt-out: one that is committed is seen by the next statement, and one that comes later
 /// waits for this transaction.
-async fn lock_contacts(conn: &mut PgConnection, deliveries: &[i64]) -> Result<(), StoreError> {
+pub(super) async fn lock_contacts(conn: &mut PgConnection, deliveries: &[i64]) -> Result<(), StoreError> {
     sqlx::query!(
         "SELECT count(*) FROM (
              SELECT FROM contacts
@@ -167,18 +184,19 @@ async fn lock_contacts(conn: &mut PgConnection, deliveries: &[i64]) -> Result<()
     Ok(())
 }
 
-struct Found {
+/// Where a delivery stands before its mark.
+pub(super) struct Found {
     account_id: AccountId,
     workflow_id: WorkflowId,
-    state: DeliveryState,
-    attempt: i32,
+    pub(super) state: DeliveryState,
+    pub(super) attempt: i32,
     due_at: DateTime<Utc>,
-    expires_at: Option<DateTime<Utc>>,
-    held: Hold,
+    pub(super) expires_at: Option<DateTime<Utc>>,
+    pub(super) held: Hold,
     surplus_policy: SurplusPolicy,
-    epoch: i64,
-    open: bool,
-    opted_out: bool,
+    pub(super) epoch: i64,
+    pub(super) open: bool,
+    pub(super) opted_out: bool,
 }
 
 impl Found {
@@ -209,7 +227,7 @@ impl Found {
     }
 }
 
-async fn read(
+pub(super) async fn read(
     conn: &mut PgConnection,
     deliveries: &[i64],
 ) -> Result<HashMap<DeliveryId, Found>, StoreError> {
@@ -345,6 +363,16 @@ impl Marks {
         self.accounts.push(found.account_id);
         self.extra.push(extra);
         self.holds_surplus |= extra != Hold::NONE;
+    }
+
+    fn references<'a>(&self, batch: &Batch<'a>) -> References<'a> {
+        let mut references = References::default();
+        for ((place, id), attempt) in self.places.iter().zip(&self.ids).zip(&self.attempts) {
+            if let Some(Some(given)) = batch.references.get(*place) {
+                references.push(*id, *attempt, given);
+            }
+        }
+        references
     }
 
     async fn write(

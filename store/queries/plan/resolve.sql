@@ -1,0 +1,24 @@
+-- What is unknown of an account ($1), with all that a decision about it would depend on: one delivery
+-- ($2), or those of a workflow ($3) of which nobody has known since $4.
+SELECT d.delivery_id, d.workflow_id, w.name AS workflow, d.contact_id, c.phone, d.position, d.attempt,
+       d.expires_at, d.held_segments, d.held_micros, a.segments, a.reason_code, a.reason_text,
+       coalesce((SELECT min(r.finished_at) FROM attempts r
+                 WHERE r.delivery_id = d.delivery_id AND r.outcome = 'repeated'), a.finished_at) AS "since!",
+       e.exit_cause IS NULL AND e.epoch = w.epoch AND e.position = d.position AS "live!",
+       c.opted_out_at IS NOT NULL AS "opted_out!",
+       cardinality(e.step_segments) AS "steps!",
+       e.remaining_segments, e.remaining_micros,
+       (SELECT min(k.key_expires_at) FROM attempt_references k
+        WHERE k.delivery_id = d.delivery_id) AS key_expires_at
+FROM attempts a
+JOIN deliveries d USING (delivery_id, attempt)
+JOIN enrollments e USING (enrollment_id)
+JOIN workflows w ON w.workflow_id = d.workflow_id
+JOIN contacts c ON c.contact_id = d.contact_id
+WHERE a.outcome = 'unknown' AND d.state = 'unknown' AND d.account_id = $1
+  AND ($2::BIGINT IS NULL OR d.delivery_id = $2)
+  AND ($3::BIGINT IS NULL OR d.workflow_id = $3)
+  AND ($4::TIMESTAMPTZ IS NULL
+       OR coalesce((SELECT min(r.finished_at) FROM attempts r
+                    WHERE r.delivery_id = d.delivery_id AND r.outcome = 'repeated'), a.finished_at) <= $4)
+ORDER BY d.delivery_id
