@@ -8,6 +8,7 @@ mod closing;
 mod contacts;
 mod edits;
 mod enrolment;
+mod evidence;
 mod journey;
 mod listings;
 mod money;
