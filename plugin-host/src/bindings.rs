@@ -1,6 +1,7 @@
 //! What `wasmtime` generates from the contract in `plugins/wit`.
 //!
-//! Both worlds share the contract's interfaces, so the carrier's world uses the renderer's `log`.
+//! The worlds share the contract's interfaces, so the carrier's world uses the renderer's `log`, and what
+//! carriers may export besides uses the carrier's types.
 
 /// The renderer's world.
 pub(crate) mod renderer {
@@ -18,5 +19,18 @@ pub(crate) mod carrier {
         world: "carrier-plugin",
         ownership: Borrowing { duplicate_if_necessary: true },
         with: { "dripline:plugin/log": super::renderer::dripline::plugin::log },
+    });
+}
+
+/// What a carrier exports that can be asked.
+pub(crate) mod lookup {
+    wasmtime::component::bindgen!({
+        path: "../plugins/wit",
+        world: "lookup-plugin",
+        ownership: Borrowing { duplicate_if_necessary: true },
+        with: {
+            "dripline:plugin/http": super::carrier::dripline::plugin::http,
+            "dripline:plugin/carrier-types": super::carrier::dripline::plugin::carrier_types,
+        },
     });
 }

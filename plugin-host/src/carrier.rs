@@ -3,7 +3,7 @@
 use dripline_domain::segment::{Atom, SegmentRules};
 
 use crate::bindings::carrier::dripline::plugin::{carrier_types as wit, http as wire};
-use crate::bindings::carrier::{CarrierPlugin, CarrierPluginPre};
+use crate::bindings::carrier::CarrierPluginPre;
 use crate::egress::placeholder::smuggles;
 use crate::error::PluginError;
 use crate::http::{Credential, Header, Request, Response};
@@ -14,10 +14,10 @@ use crate::session::{Session, Setting};
 use crate::state::State;
 
 /// After so many failures in a row the rest of a batch is not tried: each costs its whole deadline.
-const MOST_BUILD_FAILURES: u32 = 8;
+pub(crate) const MOST_BUILD_FAILURES: u32 = 8;
 
 /// The same for answers, of which each matters more: what cannot be read may be `unknown` for days.
-const MOST_READ_FAILURES: u32 = 32;
+pub(crate) const MOST_READ_FAILURES: u32 = 32;
 
 /// What the plugin says about itself.
 pub(crate) fn describe(
@@ -42,7 +42,9 @@ pub(crate) fn build_requests(
     messages
         .iter()
         .map(|message| {
-            refuse_smuggling(message)?;
+            let Outgoing { reference, sender, recipient, text, callback_url } = message;
+            let texts = [reference, sender, recipient, text].into_iter().chain(callback_url);
+            refuse_smuggling(texts)?;
             go_on(setting, &session, MOST_BUILD_FAILURES)?;
             let outgoing = wit::Outgoing {
                 reference: &message.reference,
@@ -73,21 +75,14 @@ pub(crate) fn read_responses(
         .iter()
         .map(|response| {
             go_on(setting, &session, MOST_READ_FAILURES)?;
-            let headers: Vec<wire::HeaderParam<'_>> = response
-                .headers
-                .iter()
-                .map(|header| wire::HeaderParam { name: &header.name, value: &header.value })
-                .collect();
+            let headers = wit_headers(response);
             let answer =
                 wire::Response { status: response.status, headers: &headers, body: &response.body };
             let read = session.call("send-outcome", "", |store, plugin| {
                 plugin.dripline_plugin_carrier().call_send_outcome(store, &settings, answer)
             })?;
             match read {
-                Ok(accepted) => Ok(Accepted {
-                    carrier_references: accepted.carrier_references,
-                    attributes: attributes(accepted.attributes),
-                }),
+                Ok(accepted) => Ok(accepted_of(accepted)),
                 Err(failure) => Err(CallError::Failure(failure_of(failure))),
             }
         })
@@ -96,10 +91,10 @@ pub(crate) fn read_responses(
 
 /// A contact's own words must not be able to call for a secret when the plugin copies them into its
 /// request.
-fn refuse_smuggling(message: &Outgoing) -> Result<(), CallError> {
-    let Outgoing { reference, sender, recipient, text, callback_url } = message;
-    let texts = [reference, sender, recipient, text];
-    if !texts.into_iter().chain(callback_url).any(|text| smuggles(text)) {
+pub(crate) fn refuse_smuggling<'a>(
+    texts: impl IntoIterator<Item = &'a String>,
+) -> Result<(), CallError> {
+    if !texts.into_iter().any(|text| smuggles(text)) {
         return Ok(());
     }
     Err(CallError::Failure(Failure {
@@ -111,13 +106,14 @@ fn refuse_smuggling(message: &Outgoing) -> Result<(), CallError> {
     }))
 }
 
-fn go_on<I>(
+/// Gives up on a plugin that has failed so often in a row.
+pub(crate) fn go_on<P, I>(
     setting: Setting<'_>,
-    session: &Session<'_, CarrierPlugin, I>,
+    session: &Session<'_, P, I>,
     most: u32,
 ) -> Result<(), PluginError>
 where
-    I: Fn(&mut wasmtime::Store<State>) -> wasmtime::Result<CarrierPlugin>,
+    I: Fn(&mut wasmtime::Store<State>) -> wasmtime::Result<P>,
 {
     let in_a_row = session.failures_in_a_row();
     if in_a_row < most {
@@ -126,11 +122,23 @@ where
     Err(PluginError::Failing { plugin: setting.plugin.to_owned(), in_a_row })
 }
 
-fn wit_settings(settings: &Settings) -> Vec<wit::Setting<'_>> {
+pub(crate) fn wit_headers(response: &Response) -> Vec<wire::HeaderParam<'_>> {
+    let headers = response.headers.iter();
+    headers.map(|header| wire::HeaderParam { name: &header.name, value: &header.value }).collect()
+}
+
+pub(crate) fn accepted_of(accepted: wit::Accepted) -> Accepted {
+    Accepted {
+        carrier_references: accepted.carrier_references,
+        attributes: attributes(accepted.attributes),
+    }
+}
+
+pub(crate) fn wit_settings(settings: &Settings) -> Vec<wit::Setting<'_>> {
     settings.iter().map(|(name, value)| wit::Setting { name, value }).collect()
 }
 
-fn request_of(setting: Setting<'_>, request: wire::Request) -> Result<Request, PluginError> {
+pub(crate) fn request_of(setting: Setting<'_>, request: wire::Request) -> Result<Request, PluginError> {
     let Limits { request_bytes: limit, .. } = *setting.limits;
     let head = request.url.len()
         + request.headers.iter().map(|h| h.name.len() + h.value.len()).sum::<usize>();
@@ -158,7 +166,7 @@ fn request_of(setting: Setting<'_>, request: wire::Request) -> Result<Request, P
     })
 }
 
-fn failure_of(failure: wit::Failure) -> Failure {
+pub(crate) fn failure_of(failure: wit::Failure) -> Failure {
     Failure {
         class: match failure.class {
             wit::FailureClass::Throttled => FailureClass::Throttled,
@@ -174,7 +182,7 @@ fn failure_of(failure: wit::Failure) -> Failure {
     }
 }
 
-fn attributes(attributes: Vec<wit::Attribute>) -> Vec<Attribute> {
+pub(crate) fn attributes(attributes: Vec<wit::Attribute>) -> Vec<Attribute> {
     attributes.into_iter().map(|a| Attribute { name: a.name, value: a.value }).collect()
 }
 

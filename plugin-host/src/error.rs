@@ -130,6 +130,12 @@ pub enum PluginError {
         /// How often.
         in_a_row: u32,
     },
+    /// It was asked about a message, and has no such ability.
+    #[error("plugin `{plugin}` cannot be asked, since it exports no `lookup`")]
+    NoLookup {
+        /// The plugin.
+        plugin: String,
+    },
     /// The host's threads have stopped.
     #[error("the plugin host has stopped")]
     HostStopped,
@@ -149,6 +155,7 @@ impl PluginError {
             Self::WrongCount { .. } => "plugin_wrong_count",
             Self::Trap { .. } => "plugin_trap",
             Self::Failing { .. } => "plugin_failing",
+            Self::NoLookup { .. } => "plugin_no_lookup",
             Self::HostStopped => "plugin_host_stopped",
         }
     }

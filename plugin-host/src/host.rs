@@ -15,11 +15,11 @@ use crate::error::{HostError, LoadError, PluginError};
 use crate::http::{Request, Response};
 use crate::limits::Limits;
 use crate::manifest::Manifest;
-use crate::message::{Accepted, CallError, Outgoing, Settings};
+use crate::message::{Accepted, CallError, Outgoing, Question, Settings};
 use crate::registry::{Loader, Plugin, PluginInfo, PluginKind, Ready, Registry};
 use crate::renderer::{self, RenderCheckError, RenderError};
 use crate::session::Setting;
-use crate::{carrier, inspect};
+use crate::{carrier, inspect, lookup};
 
 /// How a host is made.
 #[derive(Debug)]
@@ -170,7 +170,9 @@ impl PluginHost {
             .threads
             .run(move || match &call.plugin.ready {
                 Ready::Renderer(pre) => renderer::check(call.setting(), pre, &template),
-                Ready::Carrier(_) => unreachable!("the registry checked the kind"),
+                Ready::Carrier(_) | Ready::AskedCarrier(..) => {
+                    unreachable!("the registry checked the kind")
+                }
             })
             .await?
     }
@@ -210,7 +212,9 @@ impl PluginHost {
                         &audience[start..end],
                         each,
                     ),
-                    Ready::Carrier(_) => unreachable!("the registry checked the kind"),
+                    Ready::Carrier(_) | Ready::AskedCarrier(..) => {
+                        unreachable!("the registry checked the kind")
+                    }
                 };
                 self.0.threads.run(render).await?
             }
@@ -231,7 +235,7 @@ impl PluginHost {
         let count = messages.len();
         let settings = settings.clone();
         self.call_carrier(carrier, count, move |setting, pre| {
-            carrier::build_requests(setting, pre, &settings, &messages)
+            carrier::build_requests(setting, carrier_in(pre), &settings, &messages)
         })
         .await
     }
@@ -246,7 +250,39 @@ impl PluginHost {
         let count = responses.len();
         let settings = settings.clone();
         self.call_carrier(carrier, count, move |setting, pre| {
-            carrier::read_responses(setting, pre, &settings, &responses)
+            carrier::read_responses(setting, carrier_in(pre), &settings, &responses)
+        })
+        .await
+    }
+
+    /// The request that would ask about each message, in their order. One batch must be of one account
+    /// and route, and its carrier one that can be asked ([`PluginInfo::lookup`]).
+    pub async fn build_questions(
+        &self,
+        carrier: &str,
+        settings: &Settings,
+        questions: Vec<Question>,
+    ) -> Vec<Result<Request, CallError>> {
+        let count = questions.len();
+        let settings = settings.clone();
+        self.call_carrier(carrier, count, move |setting, ready| {
+            lookup::build_questions(setting, ready.lookup(), &settings, &questions)
+        })
+        .await
+    }
+
+    /// What each answer to a question means, in their order: the carrier took the message, or it did not.
+    /// One batch must be of one account and route.
+    pub async fn read_findings(
+        &self,
+        carrier: &str,
+        settings: &Settings,
+        answers: Vec<(Question, Response)>,
+    ) -> Vec<Result<Option<Accepted>, CallError>> {
+        let count = answers.len();
+        let settings = settings.clone();
+        self.call_carrier(carrier, count, move |setting, ready| {
+            lookup::read_findings(setting, ready.lookup(), &settings, &answers)
         })
         .await
     }
@@ -255,17 +291,14 @@ impl PluginHost {
         &self,
         carrier: &str,
         count: usize,
-        call_batch: impl FnOnce(Setting<'_>, &CarrierPre) -> Vec<Result<T, CallError>> + Send + 'static,
+        call_batch: impl FnOnce(Setting<'_>, &Ready) -> Vec<Result<T, CallError>> + Send + 'static,
     ) -> Vec<Result<T, CallError>> {
         if count == 0 {
             return Vec::new();
         }
         let run = async {
             let call = Call::new(self, carrier, PluginKind::Carrier)?;
-            let batch = move || match &call.plugin.ready {
-                Ready::Carrier(pre) => call_batch(call.setting(), pre),
-                Ready::Renderer(_) => unreachable!("the registry checked the kind"),
-            };
+            let batch = move || call_batch(call.setting(), &call.plugin.ready);
             self.0.threads.run(batch).await
         };
         match run.await {
@@ -280,7 +313,9 @@ impl PluginHost {
     }
 }
 
-type CarrierPre = crate::bindings::carrier::CarrierPluginPre<crate::state::State>;
+fn carrier_in(ready: &Ready) -> &crate::bindings::carrier::CarrierPluginPre<crate::state::State> {
+    ready.carrier().expect("the registry checked the kind")
+}
 
 /// What a job on the plugin threads owns. It holds the plugin as it was when the call began.
 struct Call {

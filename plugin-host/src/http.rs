@@ -64,6 +64,52 @@ pub struct Request {
     pub credential: Option<Credential>,
 }
 
+impl Request {
+    /// Tells whether another request is the same one: the SHA-256 of everything in it, in hexadecimal.
+    /// Secrets are only named in it, and so not part of it.
+    pub fn digest(&self) -> String {
+        use sha2::Digest as _;
+        use std::fmt::Write as _;
+
+        let mut hash = sha2::Sha256::new();
+        // Each part with its length before it, so that no two requests read alike.
+        let mut part = |bytes: &[u8]| {
+            hash.update((bytes.len() as u64).to_le_bytes());
+            hash.update(bytes);
+        };
+        part(self.method.as_bytes());
+        part(self.url.as_bytes());
+        part(&(self.headers.len() as u64).to_le_bytes());
+        for header in &self.headers {
+            part(header.name.as_bytes());
+            part(header.value.as_bytes());
+        }
+        part(&self.body);
+        match &self.credential {
+            None => part(b"none"),
+            Some(Credential::Bearer { secret }) => {
+                part(b"bearer");
+                part(secret.as_bytes());
+            }
+            Some(Credential::Basic { user, password_secret }) => {
+                part(b"basic");
+                part(user.as_bytes());
+                part(password_secret.as_bytes());
+            }
+            Some(Credential::Header { name, secret }) => {
+                part(b"header");
+                part(name.as_bytes());
+                part(secret.as_bytes());
+            }
+        }
+        hash.finalize().iter().fold(String::with_capacity(64), |mut text, byte| {
+            // Writing to a `String` cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+    }
+}
+
 /// Shows neither the query, which may hold a phone number, nor the body.
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,7 +4,7 @@ use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 
 use crate::error::LoadError;
-use crate::manifest::Manifest;
+use crate::manifest::{KEY_LIFETIME, LOOKUP_FINAL_AFTER, Manifest};
 use crate::registry::PluginKind;
 use crate::wasi;
 
@@ -20,17 +20,32 @@ pub(crate) fn name(name: &str) -> Result<(), LoadError> {
     if fits { Ok(()) } else { Err(LoadError::Name { name: name.to_owned() }) }
 }
 
-/// The one kind that the component exports.
-pub(crate) fn exports(plugin: &str, component: &Component) -> Result<PluginKind, LoadError> {
+/// What the component exports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Exports {
+    /// The one kind that it is.
+    pub(crate) kind: PluginKind,
+    /// Whether it is a carrier that can be asked.
+    pub(crate) lookup: bool,
+}
+
+/// The one kind that the component exports, and its further abilities.
+pub(crate) fn exports(plugin: &str, component: &Component) -> Result<Exports, LoadError> {
     let engine = component.engine();
     let mut kinds = Vec::new();
     let mut names = Vec::new();
+    let mut lookup = false;
     for (name, _) in component.component_type().exports(engine) {
         names.push(format!("`{name}`"));
         let Some((interface, version)) = contract_interface(name) else { continue };
         let kind = match interface {
             "renderer" => PluginKind::Renderer,
             "carrier" => PluginKind::Carrier,
+            "lookup" => {
+                same_contract(plugin, version)?;
+                lookup = true;
+                continue;
+            }
             // Abilities of later contracts, which this host does not use.
             _ => continue,
         };
@@ -38,7 +53,7 @@ pub(crate) fn exports(plugin: &str, component: &Component) -> Result<PluginKind,
         kinds.push(kind);
     }
     match kinds[..] {
-        [kind] => Ok(kind),
+        [kind] => Ok(Exports { kind, lookup: lookup && kind == PluginKind::Carrier }),
         _ => Err(LoadError::Exports {
             plugin: plugin.to_owned(),
             exports: if names.is_empty() { "nothing".to_owned() } else { names.join(", ") },
@@ -140,6 +155,13 @@ pub(crate) fn manifest(plugin: &str, manifest: &Manifest) -> Result<(), LoadErro
                     return wrong(error.to_string());
                 }
             }
+        }
+    }
+    for name in [KEY_LIFETIME, LOOKUP_FINAL_AFTER] {
+        // Of a year, sums of times are still times.
+        let fits = |value: &str| value.parse::<u32>().is_ok_and(|s| s <= 365 * 24 * 60 * 60);
+        if let Some(value) = manifest.attribute(name).filter(|value| !fits(value)) {
+            return wrong(format!("`{value}` as `{name}` is no number of seconds up to a year"));
         }
     }
     if let Err(error) = manifest.segments.validate() {

@@ -9,7 +9,7 @@
 //!
 //! - [`PluginHost`] loads plugins and calls them, on threads of its own: `host`, over `engine` (the
 //!   compiler and the clock), `registry` and `inspect` (what is checked before a plugin runs), `cache`
-//!   (compiled code), `session` (one instance per batch), `renderer`, `carrier`, `wasi` (the neutral
+//!   (compiled code), `session` (one instance per batch), `renderer`, `carrier`, `lookup`, `wasi` (the neutral
 //!   parts of WASI), `log`, `limits`, `deadline`, `cpu`.
 //! - [`egress`] is the one door for HTTP: grants, secrets, addresses, redaction, and whether a byte
 //!   was written.
@@ -40,6 +40,7 @@ mod http;
 mod inspect;
 mod limits;
 mod log;
+mod lookup;
 mod manifest;
 mod message;
 pub mod outcome;
@@ -59,6 +60,8 @@ pub use host::{HostOptions, PluginHost};
 pub use http::{Credential, Header, Request, Response};
 pub use limits::Limits;
 pub use manifest::{DuplicateClass, Manifest, SettingSchema, SettingsError};
-pub use message::{Accepted, Attribute, CallError, Failure, FailureClass, Outgoing, Settings};
+pub use message::{
+    Accepted, Attribute, CallError, Failure, FailureClass, Outgoing, Question, Settings,
+};
 pub use registry::{PluginInfo, PluginKind};
 pub use renderer::{Problem, RenderCheckError, RenderError};

@@ -1,8 +1,19 @@
 //! What a carrier plugin says about itself. Read once, when it is loaded.
 
+use std::time::Duration;
+
 use dripline_domain::segment::SegmentRules;
 
 use crate::message::{Attribute, Settings};
+
+/// The attribute that says how long a carrier keeps a key.
+pub(crate) const KEY_LIFETIME: &str = "key.lifetime-seconds";
+
+/// The attribute that says how long after a hand-over "we do not have it" is final.
+pub(crate) const LOOKUP_FINAL_AFTER: &str = "lookup.final-after-seconds";
+
+/// What holds where a manifest says nothing: longer than any carrier is known to think about a request.
+const DEFAULT_FINAL_AFTER: Duration = Duration::from_mins(15);
 
 /// What protects against a second copy when an attempt ends without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +112,30 @@ impl Manifest {
     /// The names of the secrets it may use.
     pub fn secret_names(&self) -> impl Iterator<Item = &str> {
         self.settings.iter().filter(|s| s.secret).map(|s| s.name.as_str())
+    }
+
+    /// How long the carrier keeps our reference as a key, counted from the first request with it. `None`:
+    /// it keeps none, or the plugin does not say for how long.
+    pub fn key_lifetime(&self) -> Option<Duration> {
+        let kept = self.duplicates == DuplicateClass::Key;
+        kept.then(|| self.seconds(KEY_LIFETIME)).flatten()
+    }
+
+    /// How long after a hand-over the carrier's answer that it does not have a message is believed.
+    /// Before, the request may still be on its way to its books.
+    pub fn lookup_final_after(&self) -> Duration {
+        self.seconds(LOOKUP_FINAL_AFTER).unwrap_or(DEFAULT_FINAL_AFTER)
+    }
+
+    fn seconds(&self, attribute: &str) -> Option<Duration> {
+        let value = self.attribute(attribute)?;
+        value.parse().ok().map(Duration::from_secs)
+    }
+
+    /// The value of an attribute.
+    pub(crate) fn attribute(&self, name: &str) -> Option<&str> {
+        let found = self.attributes.iter().find(|attribute| attribute.name == name)?;
+        Some(&found.value)
     }
 
     /// Checks a route's settings and the names of its secrets, and fills in defaults.

@@ -12,7 +12,7 @@ pub type Settings = BTreeMap<String, String>;
 /// One message to hand to a carrier.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Outgoing {
-    /// Ours: unique per delivery and attempt.
+    /// Ours: unique per delivery and attempt; where the carrier keeps it as a key, per delivery.
     pub reference: String,
     /// The route's sender: a number, a short code or a name.
     pub sender: String,
@@ -32,6 +32,26 @@ impl fmt::Debug for Outgoing {
             .field("sender", &self.sender)
             .field("text_bytes", &self.text.len())
             .finish_non_exhaustive()
+    }
+}
+
+/// One message to ask its carrier about.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Question {
+    /// Ours, as the carrier was given it.
+    pub reference: String,
+    /// The route's sender.
+    pub sender: String,
+    /// E.164.
+    pub recipient: String,
+    /// When it was handed over, in milliseconds since 1970.
+    pub attempted_at_ms: u64,
+}
+
+/// Does not show the recipient.
+impl fmt::Debug for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Question").field("reference", &self.reference).finish_non_exhaustive()
     }
 }
 

@@ -25,6 +25,10 @@ use crate::error::PluginError;
 use crate::http::Response;
 use crate::message::{Accepted, CallError, Failure, FailureClass};
 
+mod question;
+
+pub use question::{Answered, answered};
+
 /// Starts the code of every refusal that means the recipient asked to hear nothing more.
 pub const STOPPED: &str = "stopped:";
 

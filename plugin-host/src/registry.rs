@@ -8,7 +8,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use wasmtime::component::{Component, InstancePre, Linker};
 
-use crate::bindings::{carrier::CarrierPluginPre, renderer::RendererPluginPre};
+use crate::bindings::{
+    carrier::CarrierPluginPre, lookup::LookupPluginPre, renderer::RendererPluginPre,
+};
 use crate::cache::Cache;
 use crate::engine::Engine;
 use crate::error::{LoadError, PluginError};
@@ -50,6 +52,8 @@ pub struct PluginInfo {
     pub file_bytes: usize,
     /// What it says about itself; carriers only.
     pub manifest: Option<Arc<Manifest>>,
+    /// Whether it is a carrier that can be asked by our reference: it exports `lookup`.
+    pub lookup: bool,
 }
 
 /// A loaded plugin, ready to be instantiated.
@@ -61,6 +65,25 @@ pub(crate) struct Plugin {
 pub(crate) enum Ready {
     Renderer(RendererPluginPre<State>),
     Carrier(CarrierPluginPre<State>),
+    AskedCarrier(CarrierPluginPre<State>, LookupPluginPre<State>),
+}
+
+impl Ready {
+    /// The carrier in it.
+    pub(crate) fn carrier(&self) -> Option<&CarrierPluginPre<State>> {
+        match self {
+            Self::Carrier(pre) | Self::AskedCarrier(pre, _) => Some(pre),
+            Self::Renderer(_) => None,
+        }
+    }
+
+    /// The carrier that can be asked in it.
+    pub(crate) fn lookup(&self) -> Option<&LookupPluginPre<State>> {
+        match self {
+            Self::AskedCarrier(_, lookup) => Some(lookup),
+            Self::Renderer(_) | Self::Carrier(_) => None,
+        }
+    }
 }
 
 /// The loaded plugins by name. A plugin that is loaded again replaces the old one; calls under way
@@ -114,9 +137,10 @@ impl Loader<'_> {
         }
         let digest = digest(bytes);
         let component = self.component(name, &digest, bytes)?;
-        let kind = inspect::exports(name, &component)?;
+        let exports = inspect::exports(name, &component)?;
+        let kind = exports.kind;
         inspect::imports(name, &component)?;
-        let ready = self.link(name, kind, &component)?;
+        let ready = self.link(name, exports, &component)?;
         let manifest = self.self_check(name, kind, &ready)?;
         let info = PluginInfo {
             name: name.to_owned(),
@@ -124,6 +148,7 @@ impl Loader<'_> {
             digest,
             file_bytes: bytes.len(),
             manifest: manifest.map(Arc::new),
+            lookup: exports.lookup,
         };
         Ok(Plugin { info, ready })
     }
@@ -164,7 +189,7 @@ impl Loader<'_> {
     fn link(
         &self,
         name: &str,
-        kind: PluginKind,
+        exports: inspect::Exports,
         component: &Component,
     ) -> Result<Ready, LoadError> {
         let link = || -> wasmtime::Result<Ready> {
@@ -172,8 +197,12 @@ impl Loader<'_> {
             log::add_to_linker(&mut linker, component)?;
             wasi::add_to_linker(&mut linker, component)?;
             let instance: InstancePre<State> = linker.instantiate_pre(component)?;
-            Ok(match kind {
+            Ok(match exports.kind {
                 PluginKind::Renderer => Ready::Renderer(RendererPluginPre::new(instance)?),
+                PluginKind::Carrier if exports.lookup => Ready::AskedCarrier(
+                    CarrierPluginPre::new(instance.clone())?,
+                    LookupPluginPre::new(instance)?,
+                ),
                 PluginKind::Carrier => Ready::Carrier(CarrierPluginPre::new(instance)?),
             })
         };
@@ -199,7 +228,7 @@ impl Loader<'_> {
                 renderer::self_check(setting, pre).map_err(failed)?;
                 Ok(None)
             }
-            Ready::Carrier(pre) => {
+            Ready::Carrier(pre) | Ready::AskedCarrier(pre, _) => {
                 let manifest = carrier::describe(setting, pre).map_err(failed)?;
                 inspect::manifest(name, &manifest)?;
                 Ok(Some(manifest))

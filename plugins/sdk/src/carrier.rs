@@ -32,7 +32,9 @@ pub trait Carrier {
 /// One message to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outgoing {
-    /// Ours: unique per delivery and attempt. Give it to the carrier wherever it has a place for it.
+    /// Ours: unique per delivery and attempt. Give it to the carrier wherever it has a place for it. For
+    /// a carrier of the class [`crate::DuplicateClass::Key`] it is the key, and the same for every attempt
+    /// of a delivery.
     pub reference: String,
     /// The number or name that the message comes from.
     pub sender: String,

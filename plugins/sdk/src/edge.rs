@@ -24,9 +24,24 @@ pub mod renderer_world {
     });
 }
 
+#[expect(missing_docs, clippy::pedantic, reason = "generated code")]
+pub mod lookup_world {
+    wit_bindgen::generate!({
+        path: "../wit",
+        world: "lookup-plugin",
+        pub_export_macro: true,
+        default_bindings_module: "dripline_plugin_sdk::edge::lookup_world",
+        with: {
+            "dripline:plugin/http@0.1.0": super::carrier_world::dripline::plugin::http,
+            "dripline:plugin/carrier-types@0.1.0": super::carrier_world::dripline::plugin::carrier_types,
+        },
+    });
+}
+
 use carrier_world::dripline::plugin::carrier_types as types;
 use carrier_world::dripline::plugin::http;
 use carrier_world::exports::dripline::plugin::carrier as carrier_export;
+use lookup_world::exports::dripline::plugin::lookup as lookup_export;
 use renderer_world::exports::dripline::plugin::renderer as renderer_export;
 
 pub(crate) fn log(level: log::Level, message: &str) {
@@ -89,17 +104,53 @@ impl<C: crate::Carrier + 'static> carrier_export::Guest for CarrierEdge<C> {
         settings: Vec<types::Setting>,
         response: http::Response,
     ) -> Result<types::Accepted, types::Failure> {
-        let response = crate::Response {
-            status: response.status,
-            headers: response.headers.into_iter().map(|h| (h.name, h.value)).collect(),
-            body: response.body,
-        };
-        C::send_outcome(&from_host(settings), &response)
-            .map(|accepted| types::Accepted {
-                carrier_references: accepted.carrier_references,
-                attributes: attributes(accepted.attributes),
-            })
+        C::send_outcome(&from_host(settings), &answer(response)).map(accepted).map_err(failure)
+    }
+}
+
+/// Exports `L` as the interface `lookup`.
+pub struct LookupEdge<L>(PhantomData<L>);
+
+impl<L: crate::Lookup + 'static> lookup_export::Guest for LookupEdge<L> {
+    fn request(
+        settings: Vec<types::Setting>,
+        message: lookup_export::Question,
+    ) -> Result<http::Request, types::Failure> {
+        L::lookup_request(&from_host(settings), &question(message)).map(request).map_err(failure)
+    }
+
+    fn outcome(
+        settings: Vec<types::Setting>,
+        message: lookup_export::Question,
+        response: http::Response,
+    ) -> Result<Option<types::Accepted>, types::Failure> {
+        L::lookup_outcome(&from_host(settings), &question(message), &answer(response))
+            .map(|found| found.map(accepted))
             .map_err(failure)
+    }
+}
+
+fn question(question: lookup_export::Question) -> crate::Question {
+    crate::Question {
+        reference: question.reference,
+        sender: question.sender,
+        recipient: question.recipient.into(),
+        attempted_at_ms: question.attempted_at_ms,
+    }
+}
+
+fn answer(response: http::Response) -> crate::Response {
+    crate::Response {
+        status: response.status,
+        headers: response.headers.into_iter().map(|h| (h.name, h.value)).collect(),
+        body: response.body,
+    }
+}
+
+fn accepted(accepted: crate::Accepted) -> types::Accepted {
+    types::Accepted {
+        carrier_references: accepted.carrier_references,
+        attributes: attributes(accepted.attributes),
     }
 }
 

@@ -6,7 +6,7 @@
 //! clock or a secret; a secret is *named* in a [`Credential`], and the host inserts its value.
 //!
 //! Everything here is plain Rust and works natively, so that a plugin is tested by `cargo test`. Only
-//! [`export_carrier!`] and [`export_renderer!`] know of WebAssembly.
+//! [`export_carrier!`], [`export_lookup!`] and [`export_renderer!`] know of WebAssembly.
 //!
 //! # A carrier
 //! ```
@@ -84,7 +84,8 @@
 //! Cases are data; the feature `testing` runs them. See the module `testing`.
 //!
 //! # What is where
-//! [`Carrier`] and [`Renderer`] are what a plugin implements; [`Manifest`] describes a carrier;
+//! [`Carrier`] and [`Renderer`] are what a plugin implements, and [`Lookup`] what a carrier may besides;
+//! [`Manifest`] describes a carrier;
 //! [`Request`], [`Response`] and [`http`] are HTTP as values; [`Failure`] says what went wrong;
 //! [`Sensitive`] and [`redact`] keep people out of logs; [`mod@log`] is for the author's own lines.
 
@@ -94,6 +95,7 @@ mod carrier;
 pub mod edge;
 pub mod http;
 pub mod log;
+mod lookup;
 mod manifest;
 pub mod redact;
 mod renderer;
@@ -103,6 +105,7 @@ pub mod testing;
 
 pub use carrier::{Accepted, Attribute, Carrier, Failure, FailureClass, Outgoing};
 pub use http::{Credential, Request, Response};
+pub use lookup::{Lookup, Question};
 pub use manifest::{Atom, DuplicateClass, Manifest, SegmentRules, Setting};
 pub use redact::Sensitive;
 pub use renderer::{Fields, Problem, RenderError, Renderer};
@@ -116,6 +119,18 @@ macro_rules! export_carrier {
         const _: () = {
             type Edge = $crate::edge::CarrierEdge<$carrier>;
     $crate::edge::carrier_world::export!(Edge with_types_in $crate::edge::carrier_world);
+        };
+    };
+}
+
+/// Lets this crate's carrier be asked about messages. Once, beside [`export_carrier!`].
+#[macro_export]
+macro_rules! export_lookup {
+    ($carrier:ty) => {
+        #[cfg(target_family = "wasm")]
+        const _: () = {
+            type Edge = $crate::edge::LookupEdge<$carrier>;
+    $crate::edge::lookup_world::export!(Edge with_types_in $crate::edge::lookup_world);
         };
     };
 }

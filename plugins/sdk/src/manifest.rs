@@ -58,6 +58,22 @@ impl Manifest {
         self
     }
 
+    /// Says that the carrier keeps our reference as an idempotency key, and for how long, counted from
+    /// the first request with it. Never promise more than its documentation does: while the key is kept, a
+    /// request without an answer is made again.
+    #[must_use]
+    pub fn key_lifetime(self, seconds: u32) -> Self {
+        self.duplicates(DuplicateClass::Key).attribute("key.lifetime-seconds", seconds.to_string())
+    }
+
+    /// Says how long after a hand-over the carrier's answer that it does not have a message is final. The
+    /// host assumes 900 seconds.
+    #[must_use]
+    pub fn lookup_final_after(self, seconds: u32) -> Self {
+        self.duplicates(DuplicateClass::Query)
+            .attribute("lookup.final-after-seconds", seconds.to_string())
+    }
+
     /// Says how segments are counted.
     #[must_use]
     pub fn segments(mut self, rules: SegmentRules) -> Self {
@@ -116,9 +132,10 @@ impl Setting {
 /// What protects against a second copy when an attempt ends without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DuplicateClass {
-    /// The carrier keeps an idempotency key: the same request may be sent again.
+    /// The carrier keeps an idempotency key: the same request may be sent again, as long as
+    /// [`Manifest::key_lifetime`] says.
     Key,
-    /// The carrier can be asked by our reference.
+    /// The carrier can be asked by our reference: see [`crate::Lookup`].
     Query,
     /// Neither: only a receipt or a person can tell.
     Lost,
