@@ -22,6 +22,13 @@
 //! * `GET /_simulator/stats` counts requests and decisions since the start.
 //! * `PUT /_simulator/faults` replaces the fault plan by the one in its body, in TOML.
 //!
+//! What other carriers have and Twilio has not, with the same form, judgement and faults:
+//!
+//! * `POST /keyed/{AccountSid}/messages` keeps the header `Idempotency-Key`: the same request under the
+//!   same key is answered as before and not taken again; another one is refused with 409.
+//! * `POST /queried/{AccountSid}/messages` remembers the header `X-Dripline-Reference`, and
+//!   `GET /queried/{AccountSid}/messages?reference=..` lists what was taken under it.
+//!
 //! [Message resource]: https://www.twilio.com/docs/messaging/api/message-resource
 //! [error dictionary]: https://www.twilio.com/docs/api/errors
 //! [magic numbers]: https://www.twilio.com/docs/iam/test-credentials

@@ -25,7 +25,8 @@ pub struct LogEntry {
     /// Billed segments of the text, by the simulator's own count. Zero when the request was refused
     /// before its text was read.
     pub segments: u32,
-    /// `accept`, `refuse`, or the name of the fault.
+    /// `accept`, `refuse`, or the name of the fault; `replay` of what was taken under the same key before,
+    /// `look-up` of a question.
     pub decision: String,
     /// The carrier's error code, when one was given.
     pub code: Option<u32>,

@@ -1,6 +1,7 @@
 //! Connections, answers, stopping.
 
 mod answer;
+mod beyond;
 mod control;
 
 use std::io;
@@ -23,6 +24,8 @@ use crate::faults::{Fault, FaultPlan};
 use crate::log::{LogEntry, LogWriter};
 use crate::messages::{self, Account, Asked, Form, Refusal};
 use answer::AnswerBody;
+pub use beyond::KEY_HEADER;
+use beyond::{Door, Memory};
 use control::Counters;
 pub use control::Stats;
 
@@ -62,6 +65,7 @@ struct Carrier {
     log: LogWriter,
     faults: Mutex<Arc<FaultPlan>>,
     counters: Counters,
+    memory: Memory,
 }
 
 impl Simulator {
@@ -72,6 +76,7 @@ impl Simulator {
             log: LogWriter::open(&options.log)?,
             faults: Mutex::new(Arc::new(options.faults)),
             counters: Counters::default(),
+            memory: Memory::default(),
         };
         let listener = TcpListener::bind(options.listen).await?;
         Ok(Self { listener, carrier: Arc::new(carrier) })
@@ -145,10 +150,15 @@ impl Carrier {
         if path.starts_with("/_simulator/") {
             return self.control(request).await;
         }
-        let Some(account) = messages::account_in_path(path).map(str::to_owned) else {
+        let Some((door, account)) = Door::in_path(path) else {
             let message = format!("The requested resource {path} was not found");
             return Ok(answer::refusal(&Refusal::new(404, 20404, message)));
         };
+        let account = account.to_owned();
+        if beyond::asks(door, request.method()) {
+            let asked = asked(&account, request.headers(), &[]);
+            return self.look_up(&asked, request.uri().query().unwrap_or_default());
+        }
         if request.method() != Method::POST {
             return Ok(answer::refusal(&Refusal::new(405, 20004, "Method not allowed")));
         }
@@ -158,7 +168,7 @@ impl Carrier {
             Err(refusal) => return Ok(answer::refusal(&refusal)),
         };
         let plan = self.plan();
-        let decided = self.decide(&plan, &account, &head.headers, &body)?;
+        let decided = self.decide(&plan, (door, &account), &head.headers, &body)?;
         // From here on the client may go away: what was decided is written down.
         if !decided.latency.is_zero() {
             tokio::time::sleep(decided.latency).await;
@@ -181,27 +191,28 @@ impl Carrier {
     fn decide(
         &self,
         plan: &FaultPlan,
-        account: &str,
+        (door, account): (Door, &str),
         headers: &HeaderMap,
         body: &Bytes,
     ) -> io::Result<Decided> {
-        let header = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-        let asked = Asked {
-            account,
-            authorization: header(&AUTHORIZATION),
-            content_type: header(&CONTENT_TYPE),
-            body,
-        };
-        let reference = header(&HeaderName::from_static(REFERENCE_HEADER));
+        let asked = asked(account, headers, body);
+        let reference = header(headers, &HeaderName::from_static(REFERENCE_HEADER));
         let form = Form::read(&asked);
-        let judged = messages::admit(&self.account, &asked).and_then(|()| messages::judge(&form));
+        let judged = messages::admit(&self.account, &asked)
+            .and_then(|()| messages::judge(&form))
+            .and_then(|segments| match beyond::key(door, headers)? {
+                Some(key) => Ok((segments, self.memory.recall(key, body)?)),
+                None => Ok((segments, None)),
+            });
+        let replayed = judged.as_ref().is_ok_and(|(_, kept)| kept.is_some());
         let at = now();
 
         let identity = reference.map_or_else(|| self.counters.identity(), str::to_owned);
         let fault = judged.as_ref().ok().and_then(|_| plan.fault(&form.to, &identity));
         let outcome = match (judged, fault) {
             (Err(refusal), _) => Err(refusal),
-            (Ok(segments), fault) if fault.is_none_or(Fault::accepts) => {
+            (Ok((_, Some(kept))), fault) if fault.is_none_or(Fault::accepts) => Ok(kept),
+            (Ok((segments, _)), fault) if fault.is_none_or(Fault::accepts) => {
                 let sid = messages::new_sid();
                 let body = messages::created(account, &form, segments, &sid, at);
                 Ok(Created { segments, sid, body })
@@ -210,6 +221,7 @@ impl Carrier {
         };
         let decision = match (&outcome, fault) {
             (_, Some(fault)) => fault.name(),
+            (Ok(_), None) if replayed => "replay",
             (Ok(_), None) => "accept",
             (Err(_), None) => "refuse",
         };
@@ -224,14 +236,31 @@ impl Carrier {
             decision: decision.to_owned(),
             code: outcome.as_ref().err().map(|refusal| refusal.code),
             sid: created.map(|created| created.sid.clone()),
-            accepted: created.is_some(),
+            accepted: created.is_some() && !replayed,
         })?;
-        self.counters.count(decision, created.map(|created| created.segments));
+        let taken = created.filter(|_| !replayed);
+        if let Some(taken) = taken {
+            self.memory.remember(door, headers, body, taken);
+        }
+        self.counters.count(decision, taken.map(|created| created.segments));
         Ok(Decided { fault, outcome, latency: plan.latency(&identity) })
     }
 
     fn plan(&self) -> Arc<FaultPlan> {
         Arc::clone(&self.faults.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+fn asked<'a>(account: &'a str, headers: &'a HeaderMap, body: &'a [u8]) -> Asked<'a> {
+    Asked {
+        account,
+        authorization: header(headers, &AUTHORIZATION),
+        content_type: header(headers, &CONTENT_TYPE),
+        body,
     }
 }
 
@@ -241,6 +270,7 @@ struct Decided {
     latency: Duration,
 }
 
+#[derive(Clone, Debug)]
 struct Created {
     segments: u32,
     sid: String,
