@@ -47,15 +47,10 @@ pub async fn claim(
     limit: i64,
 ) -> Result<Vec<Inquiry>, StoreError> {
     let now = clock.now();
-    let rows = sqlx::query_file!(
-        "queries/inquiry/claim.sql",
-        carriers,
-        now,
-        later(now, lease),
-        limit,
-    )
-    .fetch_all(pool)
-    .await?;
+    let rows =
+        sqlx::query_file!("queries/inquiry/claim.sql", carriers, now, later(now, lease), limit,)
+            .fetch_all(pool)
+            .await?;
     let claimed = rows.into_iter().map(|row| {
         Ok(Inquiry {
             delivery_id: row.delivery_id.into(),

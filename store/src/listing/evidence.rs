@@ -97,9 +97,9 @@ pub async fn receipts(
             attempt: row::ordinal(r.attempt),
             status: row::read(&r.status, "receipts", "status", delivery_id)?,
             carrier_reference: r.carrier_reference,
-            reason: r.reason_code.map(|code| {
-                Reason { code, text: r.reason_text.unwrap_or_default() }
-            }),
+            reason: r
+                .reason_code
+                .map(|code| Reason { code, text: r.reason_text.unwrap_or_default() }),
             received_at: r.received_at,
         })
     });

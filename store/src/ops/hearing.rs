@@ -103,7 +103,8 @@ impl Hearing<'_> {
                 Stands::OnTheWire => Resolved::OnTheWire,
                 Stands::Open => {
                     let timings = &timings;
-                    let mut decision = Decision { hearing: self, policy, timings, changes: &mut changes };
+                    let mut decision =
+                        Decision { hearing: self, policy, timings, changes: &mut changes };
                     let (to, state) = decision.decide(situation, said)?;
                     records.push(situation, attempt.attempt, said, Effect::Decided, state);
                     Resolved::Decided(to)
@@ -176,13 +177,10 @@ impl Hearing<'_> {
             said.attempt.map(|attempt| i32::try_from(attempt).unwrap_or(i32::MAX))
         };
         let attempts: Vec<Option<i32>> = pieces.iter().map(attempt).collect();
-        let rows = sqlx::query_file!(
-            "queries/evidence/attempts.sql",
-            &ids,
-            &attempts as &[Option<i32>]
-        )
-        .fetch_all(conn)
-        .await?;
+        let rows =
+            sqlx::query_file!("queries/evidence/attempts.sql", &ids, &attempts as &[Option<i32>])
+                .fetch_all(conn)
+                .await?;
         let spoken_of = rows.into_iter().map(|row| {
             let place = usize::try_from(row.place).unwrap_or(0).saturating_sub(1);
             (place, SpokenOf { attempt: row.attempt, outcome: row.outcome })

@@ -175,10 +175,9 @@ async fn locate(
             Some((delivery_id, attempt)) => Ok(Named { delivery_id, attempt }),
             None => Err(Unnamed::Nothing),
         },
-        ReceiptOf::Carriers { account_id, reference } => found
-            .get(&(*account_id, reference.clone()))
-            .copied()
-            .unwrap_or(Err(Unnamed::Nothing)),
+        ReceiptOf::Carriers { account_id, reference } => {
+            found.get(&(*account_id, reference.clone())).copied().unwrap_or(Err(Unnamed::Nothing))
+        }
     });
     Ok(named.collect())
 }
@@ -287,9 +286,8 @@ impl<'a> Columns<'a> {
         )
         .fetch_all(conn)
         .await?;
-        let key = |row: i64, attempt: i32| {
-            (DeliveryId(row), u32::try_from(attempt).unwrap_or(u32::MAX))
-        };
+        let key =
+            |row: i64, attempt: i32| (DeliveryId(row), u32::try_from(attempt).unwrap_or(u32::MAX));
         Ok(written.into_iter().map(|row| key(row.delivery_id, row.attempt)).collect())
     }
 }

@@ -90,11 +90,7 @@ struct Batch<'a> {
     requests: &'a [RepeatRequest],
 }
 
-async fn run(
-    pool: &Pool,
-    clock: &dyn Clock,
-    batch: &Batch<'_>,
-) -> Result<Vec<Repeat>, StoreError> {
+async fn run(pool: &Pool, clock: &dyn Clock, batch: &Batch<'_>) -> Result<Vec<Repeat>, StoreError> {
     let ids: Vec<i64> = batch.requests.iter().map(|request| request.delivery_id.0).collect();
     let mut tx = pool.begin().await?;
     situation::lock_workflows(&mut tx, &ids).await?;
@@ -110,13 +106,15 @@ async fn run(
         let delivery = found.remove(&request.delivery_id);
         repeats.push(match delivery {
             Some(_) if marked_before.contains(&request.delivery_id) => Repeat::Started,
-            Some(delivery) => match stale(&delivery, request, keys.get(&request.delivery_id), now) {
-                Some(reason) => Repeat::Stale(reason),
-                None => {
-                    marks.push(place, request, &delivery);
-                    Repeat::Started
+            Some(delivery) => {
+                match stale(&delivery, request, keys.get(&request.delivery_id), now) {
+                    Some(reason) => Repeat::Stale(reason),
+                    None => {
+                        marks.push(place, request, &delivery);
+                        Repeat::Started
+                    }
                 }
-            },
+            }
             None => Repeat::Stale(StaleRepeat::NotUnknown),
         });
     }

@@ -171,7 +171,10 @@ async fn run(pool: &Pool, clock: &dyn Clock, batch: &Batch<'_>) -> Result<Vec<St
 
 /// Against an opt-out: one that is committed is seen by the next statement, and one that comes later
 /// waits for this transaction.
-pub(super) async fn lock_contacts(conn: &mut PgConnection, deliveries: &[i64]) -> Result<(), StoreError> {
+pub(super) async fn lock_contacts(
+    conn: &mut PgConnection,
+    deliveries: &[i64],
+) -> Result<(), StoreError> {
     sqlx::query!(
         "SELECT count(*) FROM (
              SELECT FROM contacts

@@ -141,9 +141,8 @@ impl Row {
             _ => Settlement::unsent(held),
         };
         let later = if ends { remaining.micros } else { Micros::ZERO };
-        let reason = self.reason_code.map(|code| {
-            Reason::new(code, self.reason_text.unwrap_or_default())
-        });
+        let reason =
+            self.reason_code.map(|code| Reason::new(code, self.reason_text.unwrap_or_default()));
         Ok(ResolvePlan {
             delivery_id: self.delivery_id.into(),
             workflow_id: self.workflow_id.into(),
@@ -170,12 +169,7 @@ impl Row {
     }
 
     /// As [`crate::ops::resolve_unknown`] decides it, in its own transaction.
-    fn becomes(
-        &self,
-        finding: Finding,
-        policy: &RetryPolicy,
-        now: DateTime<Utc>,
-    ) -> DeliveryState {
+    fn becomes(&self, finding: Finding, policy: &RetryPolicy, now: DateTime<Utc>) -> DeliveryState {
         if finding == Finding::Sent {
             DeliveryState::Sent
         } else if !self.live || self.opted_out {

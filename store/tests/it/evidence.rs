@@ -20,7 +20,9 @@ use dripline_store::testing::factory::{PRICE, Scene};
 use dripline_store::{installation, sweep};
 use uuid::Uuid;
 
-use crate::support::{Stage, accepted, balance, not_sent, outcomes, policy, refused, requests, unknown};
+use crate::support::{
+    Stage, accepted, balance, not_sent, outcomes, policy, refused, requests, unknown,
+};
 
 const FULL: i64 = 1_000_000_000_000;
 /// What the tests sign with.
@@ -170,7 +172,10 @@ async fn a_later_piece_moves_nothing_and_a_contradiction_is_kept_once() {
                 says(second, Evidence::Operator(Finding::Sent)),
             ])
             .await;
-        assert_eq!(heard, [Resolved::Contradicted { state: sent }, Resolved::Agreed { state: sent }]);
+        assert_eq!(
+            heard,
+            [Resolved::Contradicted { state: sent }, Resolved::Agreed { state: sent }]
+        );
     }
     assert_eq!(stage.balance(scene.account_id).await, before);
     assert_eq!(stage.contradicted(&scene).await, 1);
@@ -313,10 +318,7 @@ async fn several_receipts_in_one_batch_count_by_their_rank() {
     let batch: Vec<_> =
         [Queued, Delivered, Sent].map(|status| receipt(ours.clone(), status)).to_vec();
     let received = stage.receive(&batch).await;
-    assert_eq!(
-        received,
-        [Received::Decided(Finished::Sent), Received::Recorded, Received::Known]
-    );
+    assert_eq!(received, [Received::Decided(Finished::Sent), Received::Recorded, Received::Known]);
     assert_eq!(stage.show(start.delivery_id).await.receipts[0].status, Delivered);
     assert_eq!(stage.receive(&batch).await, vec![Received::Known; 3]);
     stage.assert_sound().await;
@@ -505,7 +507,8 @@ async fn a_plan_says_what_resolving_will_do() {
     assert_eq!((one.becomes, one.then), (DeliveryState::Failed, Then::Ends));
     assert_eq!(one.released_micros, Micros(2 * PRICE.0));
     let before = stage.balance(scene.account_id).await.available;
-    let decided = stage.resolve(&[says(one.delivery_id, Evidence::Operator(Finding::NotSent))]).await;
+    let decided =
+        stage.resolve(&[says(one.delivery_id, Evidence::Operator(Finding::NotSent))]).await;
     assert_eq!(decided, [Resolved::Decided(Finished::Failed)]);
     let after = stage.balance(scene.account_id).await.available;
     assert_eq!(after - before, one.released_micros);

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use dripline_domain::clock::Clock;
 use dripline_domain::delivery::AttemptOutcome;
-use dripline_domain::ids::{DeliveryId, WorkerId, WorkflowId};
+use dripline_domain::ids::{DeliveryId, RouteId, WorkerId, WorkflowId};
 use dripline_domain::retry::RetryPolicy;
 use dripline_store::Pool;
 use dripline_store::ops::{
-    FinishRequest, Finished, Start, StartRequest, finish_attempts, start_attempts,
+    FinishRequest, Finished, GivenKey, GivenReference, Start, StartRequest, finish_attempts,
+    start_attempts, start_referenced_attempts,
 };
 use uuid::Uuid;
 
@@ -57,6 +58,35 @@ pub(crate) async fn start(
         StartRequest { delivery_id: waiting.delivery_id, attempt: waiting.attempt + 1, segments };
     let starts = start_attempts(pool, clock, WORKER, Uuid::new_v4(), &[request]).await;
     starts.unwrap().pop().unwrap()
+}
+
+/// The same, over a carrier that keeps a key of it.
+pub(crate) async fn start_keyed(
+    pool: &Pool,
+    clock: &dyn Clock,
+    waiting: Waiting,
+    segments: u32,
+) -> Start {
+    let request =
+        StartRequest { delivery_id: waiting.delivery_id, attempt: waiting.attempt + 1, segments };
+    let key = [Some(given(waiting.delivery_id))];
+    let starts =
+        start_referenced_attempts(pool, clock, WORKER, Uuid::new_v4(), &[request], &key).await;
+    starts.unwrap().pop().unwrap()
+}
+
+/// Under what the carrier knows a message, for hours.
+pub(crate) fn given(delivery_id: DeliveryId) -> GivenReference {
+    GivenReference {
+        route_id: RouteId(1),
+        route_revision: 1,
+        carrier: "keyed-carrier".to_owned(),
+        reference: format!("in5-{delivery_id}-0"),
+        key: Some(GivenKey {
+            lifetime: Duration::from_hours(3),
+            request_digest: "same".to_owned(),
+        }),
+    }
 }
 
 /// Settles the hand-over that `start` marked.

@@ -9,7 +9,7 @@ mod deed;
 mod model;
 mod play;
 
-use deed::{Deed, Outcome};
+use deed::{Deed, Outcome, Spoken};
 use play::Play;
 
 /// Deeds of one case. Long sequences find more than many short ones, and a database costs a second.
@@ -26,6 +26,10 @@ fn deed() -> impl Strategy<Value = Deed> {
             .prop_map(|(workflow, contacts, segments)| Deed::Enroll { workflow, contacts, segments }),
         16 => (index(), 1..5_u32).prop_map(|(queued, segments)| Deed::Start { queued, segments }),
         14 => (index(), outcome()).prop_map(|(taken, outcome)| Deed::Finish { taken, outcome }),
+        5 => (index(), spoken())
+            .prop_map(|(handed_over, witness)| Deed::Resolve { handed_over, witness }),
+        3 => index().prop_map(|handed_over| Deed::Receipt { handed_over }),
+        4 => index().prop_map(|unknown| Deed::Repeat { unknown }),
         1 => index().prop_map(|queued| Deed::Expire { queued }),
         1 => index().prop_map(|queued| Deed::Refuse { queued }),
         2 => index().prop_map(|queued| Deed::Retry { queued }),
@@ -44,7 +48,17 @@ fn outcome() -> impl Strategy<Value = Outcome> {
         6 => Just(Outcome::Accepted),
         1 => Just(Outcome::Refused),
         2 => Just(Outcome::NotSent),
-        2 => Just(Outcome::Unknown),
+        3 => Just(Outcome::Unknown),
+    ]
+}
+
+fn spoken() -> impl Strategy<Value = Spoken> {
+    prop_oneof![
+        Just(Spoken::CarrierHasIt),
+        Just(Spoken::CarrierHasItNot),
+        Just(Spoken::OperatorSent),
+        Just(Spoken::OperatorNotSent),
+        Just(Spoken::Deadline),
     ]
 }
 

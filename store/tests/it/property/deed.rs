@@ -28,6 +28,19 @@ pub(super) enum Deed {
         taken: Index,
         outcome: Outcome,
     },
+    /// Evidence about a delivery that was handed over, whatever became of it.
+    Resolve {
+        handed_over: Index,
+        witness: Spoken,
+    },
+    /// A receipt of a delivery that was handed over.
+    Receipt {
+        handed_over: Index,
+    },
+    /// The same request once more, under the key of an unknown one.
+    Repeat {
+        unknown: Index,
+    },
     Expire {
         queued: Index,
     },
@@ -68,4 +81,14 @@ pub(super) enum Outcome {
     Refused,
     NotSent,
     Unknown,
+}
+
+/// Who says what about a hand-over.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Spoken {
+    CarrierHasIt,
+    CarrierHasItNot,
+    OperatorSent,
+    OperatorNotSent,
+    Deadline,
 }

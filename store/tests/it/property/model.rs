@@ -44,7 +44,11 @@ pub(super) struct Delivery {
     pub(super) captured: i64,
     pub(super) released: i64,
     /// The segments of the text last handed over.
-    text: i64,
+    pub(super) text: i64,
+    /// Whether its last hand-over repeats one of which nobody knows.
+    repeats: bool,
+    /// Whether it was handed over at all, and not only counted.
+    pub(super) handed_over: bool,
 }
 
 /// What can be compared with the rows of one enrollment.
@@ -61,7 +65,17 @@ const MAX_ATTEMPTS: i32 = 3;
 
 impl Delivery {
     fn queued((held_segments, held): (i64, i64)) -> Self {
-        Self { state: "queued", attempt: 0, held_segments, held, captured: 0, released: 0, text: 0 }
+        Self {
+            state: "queued",
+            attempt: 0,
+            held_segments,
+            held,
+            captured: 0,
+            released: 0,
+            text: 0,
+            repeats: false,
+            handed_over: false,
+        }
     }
 }
 
@@ -146,10 +160,44 @@ impl Model {
         delivery.state = "sending";
         delivery.attempt += 1;
         delivery.text = segments;
+        delivery.handed_over = true;
+        true
+    }
+
+    /// Whether the workflow and the contact let an unknown message be handed over once more.
+    pub(super) fn repeat(&mut self, enrollment: usize) -> bool {
+        let live = self.enrollments[enrollment].exit.is_none();
+        let delivery = self.enrollments[enrollment].last();
+        if !live {
+            return false;
+        }
+        delivery.state = "sending";
+        delivery.attempt += 1;
+        delivery.repeats = true;
+        true
+    }
+
+    /// What evidence makes of the last delivery: something only while nobody knows. Whether it did.
+    pub(super) fn resolve(&mut self, enrollment: usize, sent: bool) -> bool {
+        if self.enrollments[enrollment].last().state != "unknown" {
+            return false;
+        }
+        if sent {
+            self.send(enrollment);
+        } else {
+            self.enrollments[enrollment].last().repeats = false;
+            self.try_again(enrollment);
+        }
         true
     }
 
     pub(super) fn finish(&mut self, enrollment: usize, outcome: Outcome) {
+        // A repetition that the carrier did not take says nothing about the hand-over before.
+        let repeats = self.enrollments[enrollment].last().repeats;
+        let outcome = match outcome {
+            Outcome::Refused | Outcome::NotSent if repeats => Outcome::Unknown,
+            other => other,
+        };
         match outcome {
             Outcome::Accepted => self.send(enrollment),
             Outcome::Refused => self.end(enrollment, "failed", "failed"),

@@ -4,22 +4,27 @@ use std::collections::BTreeMap;
 
 use dripline_domain::clock::ManualClock;
 use dripline_domain::delivery::Reason;
+use dripline_domain::evidence::{Evidence, Finding};
 use dripline_domain::ids::{AccountId, ContactId, DeliveryId, EnrollmentId, WorkflowId};
 use dripline_domain::money::Micros;
+use dripline_domain::receipt::ReceiptStatus;
 use dripline_domain::workflow::{SurplusPolicy, WorkflowDraft};
 use dripline_store::ops::{
     AdjustError, Adjustment, Closing, Edit, EditWorkflowError, EnrollChunk, EnrollError, GiveUp,
-    GiveUpRequest, PricedContact, Removal, Start, TopUp, adjust, delete_workflow, edit_workflow,
-    enroll, give_up, opt_out, pause_workflow, remove_contact, top_up,
+    GiveUpRequest, PricedContact, Receipt, ReceiptOf, Received, Removal, Repeat, RepeatRequest,
+    Resolved, StaleRepeat, Start, TopUp, adjust, delete_workflow, edit_workflow, enroll, give_up,
+    opt_out, pause_workflow, record_receipts, remove_contact, repeat_attempts, resolve_unknown,
+    top_up,
 };
 use dripline_store::testing::TestDatabase;
 use dripline_store::testing::factory::{self, ACTOR, Account, Contacts, Route};
-use dripline_store::{Pool, account, audit, workflow};
+use dripline_store::{Pool, account, audit, installation, workflow};
 use proptest::sample::Index;
 use uuid::Uuid;
 
-use super::deed::{Deed, Outcome};
+use super::deed::{Deed, Outcome, Spoken};
 use super::model::{Model, Seen, Workflow};
+use crate::evidence::says;
 use crate::journey::{self, POLICY, WORKER, Waiting};
 use crate::support::{accepted, noon, not_sent, refused, unknown};
 
@@ -81,6 +86,9 @@ impl Play {
             }
             Deed::Start { queued, segments } => self.start(*queued, *segments).await,
             Deed::Finish { taken, outcome } => self.finish(*taken, *outcome).await,
+            Deed::Resolve { handed_over, witness } => self.resolve(*handed_over, *witness).await,
+            Deed::Receipt { handed_over } => self.receipt(*handed_over).await,
+            Deed::Repeat { unknown } => self.repeat(*unknown).await,
             Deed::Expire { queued } => self.give_up(*queued, GiveUp::Expired).await,
             Deed::Refuse { queued } => self.give_up(*queued, GiveUp::Refused(reason())).await,
             Deed::Retry { queued } => self.give_up(*queued, GiveUp::Retry(reason())).await,
@@ -168,7 +176,7 @@ impl Play {
             return Ok(());
         };
         let waiting = self.waiting(enrollment).await?;
-        let started = journey::start(self.pool(), &self.clock, waiting, segments).await;
+        let started = journey::start_keyed(self.pool(), &self.clock, waiting, segments).await;
         let expected = self.model.start(enrollment, i64::from(segments));
         match started {
             Start::Started { .. } if expected => Ok(()),
@@ -193,6 +201,93 @@ impl Play {
         // Saying the same once more changes nothing, unless nobody knew, which stays so.
         journey::finish(self.pool(), &self.clock, waiting, reported).await;
         Ok(())
+    }
+
+    /// The enrollments whose last delivery was handed over, whatever became of it.
+    fn handed_over(&self) -> Vec<usize> {
+        let mut all: Vec<usize> = (0..self.model.enrollments.len()).collect();
+        all.retain(|e| {
+            let last = self.model.enrollments[*e].deliveries.last();
+            last.is_some_and(|delivery| delivery.handed_over)
+        });
+        all
+    }
+
+    async fn resolve(&mut self, handed_over: Index, witness: Spoken) -> Played {
+        let Some(enrollment) = pick(&self.handed_over(), handed_over) else { return Ok(()) };
+        let evidence = match witness {
+            Spoken::CarrierHasIt => Evidence::Carrier(Finding::Sent),
+            Spoken::CarrierHasItNot => Evidence::Carrier(Finding::NotSent),
+            Spoken::OperatorSent => Evidence::Operator(Finding::Sent),
+            Spoken::OperatorNotSent => Evidence::Operator(Finding::NotSent),
+            Spoken::Deadline => Evidence::Deadline,
+        };
+        let waiting = self.waiting(enrollment).await?;
+        let sent = evidence.verdict().finding() == Finding::Sent;
+        let on_the_wire = self.model.in_state(&["sending"]).contains(&enrollment);
+        let expected = self.model.resolve(enrollment, sent);
+        let batch_id = Uuid::new_v4();
+        let piece = [says(waiting.delivery_id, evidence)];
+        let (pool, clock) = (self.pool(), &self.clock);
+        let heard = resolve_unknown(pool, clock, &POLICY, ACTOR, batch_id, &piece).await;
+        match heard.map_err(text)?[..] {
+            [Resolved::Decided(_)] if expected => {}
+            [Resolved::OnTheWire] if on_the_wire => {}
+            [Resolved::Agreed { .. } | Resolved::Contradicted { .. }]
+                if !expected && !on_the_wire => {}
+            ref other => return Err(format!("{other:?}, and the model says {expected}")),
+        }
+        // Once more, by the same batch and by another one, it changes nothing.
+        for batch_id in [batch_id, Uuid::new_v4()] {
+            let again = resolve_unknown(pool, clock, &POLICY, ACTOR, batch_id, &piece).await;
+            if let [Resolved::Decided(_)] = again.map_err(text)?[..] {
+                return Err("the same evidence decided twice".to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    async fn receipt(&mut self, handed_over: Index) -> Played {
+        let Some(enrollment) = pick(&self.handed_over(), handed_over) else { return Ok(()) };
+        let waiting = self.waiting(enrollment).await?;
+        // Under the key that every hand-over here has.
+        let installation = installation::id(self.pool()).await.map_err(text)?.simple();
+        let receipt = [Receipt {
+            of: ReceiptOf::Ours(format!("{installation}-{}-0", waiting.delivery_id)),
+            status: ReceiptStatus::Sent,
+            carrier_reference: None,
+            reason: None,
+        }];
+        let expected = self.model.resolve(enrollment, true);
+        let batch_id = Uuid::new_v4();
+        let received =
+            record_receipts(self.pool(), &self.clock, &POLICY, ACTOR, batch_id, &receipt).await;
+        match received.map_err(text)?[..] {
+            [Received::Decided(_)] if expected => Ok(()),
+            [Received::Recorded | Received::Known | Received::Contradicted] if !expected => Ok(()),
+            ref other => Err(format!("{other:?}, and the model says {expected}")),
+        }
+    }
+
+    async fn repeat(&mut self, unknown: Index) -> Played {
+        let Some(enrollment) = pick(&self.model.in_state(&["unknown"]), unknown) else {
+            return Ok(());
+        };
+        let waiting = self.waiting(enrollment).await?;
+        let text_segments = self.model.enrollments[enrollment].deliveries.last().map(|d| d.text);
+        let request = RepeatRequest {
+            delivery_id: waiting.delivery_id,
+            attempt: waiting.attempt,
+            segments: u32::try_from(text_segments.unwrap_or(0)).map_err(text)?,
+            reference: journey::given(waiting.delivery_id),
+        };
+        let batch_id = Uuid::new_v4();
+        let repeats = repeat_attempts(self.pool(), &self.clock, WORKER, batch_id, &[request]).await;
+        match (repeats.map_err(text)?[0], self.model.repeat(enrollment)) {
+            (Repeat::Started, true) => Ok(()),
+            (Repeat::Stale(StaleRepeat::WorkflowClosed | StaleRepeat::OptedOut), false) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
     }
 
     async fn give_up(&mut self, queued: Index, cause: GiveUp) -> Played {
