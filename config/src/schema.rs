@@ -62,6 +62,7 @@ pub(crate) const RULES: &[Rule] = &[
     whole("worker.send_timeout_ms", 100, 600_000),
     whole("worker.sweep_seconds", 1, 3_600),
     whole("worker.missing_ticket_after_seconds", 1, DAY_SECONDS),
+    whole("worker.unknown_deadline_hours", 1, 24 * 365),
     whole("worker.retry.max_attempts", 1, 100),
     whole("worker.retry.first_seconds", 0, DAY_SECONDS),
     whole("worker.retry.ceiling_seconds", 0, DAY_SECONDS),

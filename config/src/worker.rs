@@ -29,6 +29,8 @@ pub struct Worker {
     pub sweep_seconds: u64,
     /// How long a due delivery may be without a ticket.
     pub missing_ticket_after_seconds: u64,
+    /// After how long without evidence a message of which nobody knows is taken for sent.
+    pub unknown_deadline_hours: u64,
     /// How often and when a delivery is tried again.
     pub retry: Retry,
 }
@@ -67,6 +69,11 @@ impl Worker {
     /// [`Worker::missing_ticket_after_seconds`] as a duration.
     pub fn missing_ticket_after(&self) -> Duration {
         Duration::from_secs(self.missing_ticket_after_seconds)
+    }
+
+    /// [`Worker::unknown_deadline_hours`] as a duration.
+    pub fn unknown_deadline(&self) -> Duration {
+        Duration::from_secs(self.unknown_deadline_hours * 60 * 60)
     }
 }
 

@@ -108,7 +108,7 @@ impl Daemon {
         let name = registration.name.clone();
         let queue = Arc::new(Queue::new(registration, &environment, options.queue));
         let deliver = Arc::new(Deliver::start(environment.clone()));
-        let sweeps = sweeps::start(&environment, options.sweeps);
+        let sweeps = sweeps::start(&environment, &deliver, options.sweeps);
         let backend = queue.clone();
         let monitor = Monitor::new().register(move |_| {
             let deliver = deliver.clone();

@@ -14,6 +14,7 @@ use crate::daemon::DaemonOptions;
 use crate::environment::Batches;
 use crate::queue::QueueOptions;
 use crate::sweeps::SweepOptions;
+use crate::sweeps::unknown_deliveries::UnknownOptions;
 
 /// Where batching pays most: larger transactions hold their locks longer and gain nothing.
 const DATABASE_BATCH: usize = 500;
@@ -37,7 +38,14 @@ pub fn daemon(worker: &Worker) -> DaemonOptions {
             plugins: BatchLimits { size: PLUGIN_BATCH, concurrent: 2 },
         },
         retry: worker.retry.policy(),
-        sweeps: SweepOptions { interval: worker.sweep(), dead_after: worker.dead_after() },
+        sweeps: SweepOptions {
+            interval: worker.sweep(),
+            dead_after: worker.dead_after(),
+            unknown: UnknownOptions {
+                deadline: worker.unknown_deadline(),
+                send_timeout: worker.send_timeout(),
+            },
+        },
     }
 }
 

@@ -8,11 +8,14 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use crate::environment::Environment;
+use crate::jobs::deliver::Deliver;
 use crate::outage::Unanswered;
+use unknown_deliveries::UnknownOptions;
 
 pub mod dead_workers;
 pub mod missing_tickets;
 pub mod unfinished_purges;
+pub mod unknown_deliveries;
 
 /// How the sweeps run.
 #[derive(Clone, Copy, Debug)]
@@ -21,11 +24,17 @@ pub struct SweepOptions {
     pub interval: Duration,
     /// How long a worker whose session is gone may have said nothing before it counts as dead.
     pub dead_after: Duration,
+    /// What is done about deliveries of which nobody knows.
+    pub unknown: UnknownOptions,
 }
 
 /// Starts all sweeps. They end when the daemon begins to stop, or when the set is dropped.
-pub fn start(environment: &Arc<Environment>, options: SweepOptions) -> JoinSet<()> {
-    let SweepOptions { interval, dead_after } = options;
+pub fn start(
+    environment: &Arc<Environment>,
+    deliver: &Arc<Deliver>,
+    options: SweepOptions,
+) -> JoinSet<()> {
+    let SweepOptions { interval, dead_after, unknown } = options;
     let mut sweeps = JoinSet::new();
     sweeps.spawn(repeat("missing_tickets", environment.clone(), interval, |all| async move {
         missing_tickets::run_once(&all).await
@@ -35,6 +44,11 @@ pub fn start(environment: &Arc<Environment>, options: SweepOptions) -> JoinSet<(
     }));
     sweeps.spawn(repeat("unfinished_purges", environment.clone(), interval, |all| async move {
         unfinished_purges::run_once(&all).await.map(drop)
+    }));
+    let deliver = deliver.clone();
+    sweeps.spawn(repeat("unknown_deliveries", environment.clone(), interval, move |all| {
+        let deliver = deliver.clone();
+        async move { unknown_deliveries::run_once(&all, &deliver, unknown).await.map(drop) }
     }));
     sweeps
 }

@@ -7,6 +7,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Instant;
 
 use dripline_domain::delivery::{AttemptOutcome, Reason};
 use dripline_domain::ids::DeliveryId;
@@ -29,6 +30,7 @@ mod render;
 mod routes;
 mod send;
 mod settle;
+mod unknown;
 
 use build::Build;
 use load::Load;
@@ -37,6 +39,7 @@ use render::Render;
 use routes::Routes;
 use send::Send;
 use settle::Settle;
+pub(crate) use unknown::Inquired;
 
 /// The handler of delivery tickets, with the batchers of its stages. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -144,9 +147,11 @@ impl Deliver {
         if self.environment.stop.is_finishing() {
             return Err(Outcome::Stopping);
         }
-        let attempt = self.mark.call(&delivery, segments).await?;
+        let given = self.build.given(&delivery, &route, &request);
+        let marking = Instant::now();
+        let attempt = self.mark.call(&delivery, segments, given).await?;
         progress.marked = true;
-        let outcome = self.send.call(&delivery, &route, request).await;
+        let outcome = self.send.call(&delivery, &route, request, marking).await;
         Ok(Outcome::Attempted { delivery_id: id, attempt, outcome })
     }
 

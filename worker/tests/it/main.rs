@@ -10,3 +10,4 @@ mod outage;
 mod stop;
 mod support;
 mod tickets;
+mod unknown;

@@ -73,10 +73,21 @@ impl Stage {
     }
 
     pub(crate) async fn enrol_in(&self, steps: Vec<StepDraft>, contacts: usize) -> Scene {
+        self.enrol_over("twilio", steps, contacts).await
+    }
+
+    /// Enrols over a route of that carrier. All carriers here take the same settings.
+    pub(crate) async fn enrol_over(
+        &self,
+        carrier: &str,
+        steps: Vec<StepDraft>,
+        contacts: usize,
+    ) -> Scene {
         let (pool, clock) = (&self.pool, &SystemClock);
         let count = steps.len();
         let account_id = Account::default().create(pool, clock).await;
         let route = Route {
+            carrier: Some(carrier.to_owned()),
             settings: BTreeMap::from([
                 ("account_sid".to_owned(), ACCOUNT_SID.to_owned()),
                 ("api_base".to_owned(), self.carrier.origin()),
@@ -412,7 +423,13 @@ fn collect_plugins(home: &Path) -> PathBuf {
         .into();
     let directory = home.join("plugins");
     std::fs::create_dir(&directory).unwrap();
-    for name in ["template.wasm", "twilio.wasm", "hostile_renderer.wasm"] {
+    for name in [
+        "template.wasm",
+        "twilio.wasm",
+        "hostile_renderer.wasm",
+        "keyed_carrier.wasm",
+        "queried_carrier.wasm",
+    ] {
         std::os::unix::fs::symlink(built.join(name), directory.join(name)).unwrap();
     }
     directory

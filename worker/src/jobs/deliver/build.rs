@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use dripline_plugin_host::PluginHost;
 use dripline_plugin_host::Request;
-use dripline_plugin_host::{CallError, Outgoing};
+use dripline_plugin_host::{CallError, DuplicateClass, Outgoing};
 use dripline_store::delivery::DueDelivery;
+use dripline_store::ops::{GivenKey, GivenReference};
 
 use super::Outcome;
 use super::by_route::by_route;
@@ -42,7 +43,7 @@ impl Build {
         text: String,
     ) -> Result<Request, Outcome> {
         let message = Outgoing {
-            reference: self.reference(delivery),
+            reference: self.reference(delivery, route),
             sender: route.sender.clone(),
             recipient: delivery.phone.as_str().to_owned(),
             text,
@@ -57,10 +58,38 @@ impl Build {
         }
     }
 
-    /// Our name for the attempt, unique among all installations.
-    fn reference(&self, delivery: &DueDelivery) -> String {
+    /// Our name for the attempt that will be marked next, unique among all installations. A carrier that
+    /// keeps it as a key gets the same one for every attempt of the delivery, with a 0 for all of them.
+    pub(super) fn reference(&self, delivery: &DueDelivery, route: &ReadyRoute) -> String {
         let installation = self.environment.installation_id.simple();
-        format!("{installation}-{}-{}", delivery.delivery_id, delivery.attempt + 1)
+        let attempt = match route.duplicates {
+            DuplicateClass::Key => 0,
+            DuplicateClass::Query | DuplicateClass::Lost => delivery.attempt + 1,
+        };
+        format!("{installation}-{}-{attempt}", delivery.delivery_id)
+    }
+
+    /// What is recorded of the reference with the mark: something only where the carrier can be asked by
+    /// it, or keeps it.
+    pub(super) fn given(
+        &self,
+        delivery: &DueDelivery,
+        route: &ReadyRoute,
+        request: &Request,
+    ) -> Option<GivenReference> {
+        if route.duplicates == DuplicateClass::Lost {
+            return None;
+        }
+        let key = route
+            .key_lifetime
+            .map(|lifetime| GivenKey { lifetime, request_digest: request.digest() });
+        Some(GivenReference {
+            route_id: delivery.route_id,
+            route_revision: route.revision,
+            carrier: route.carrier.clone(),
+            reference: self.reference(delivery, route),
+            key,
+        })
     }
 }
 

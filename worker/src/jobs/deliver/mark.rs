@@ -6,7 +6,7 @@ use dripline_domain::delivery::Reason;
 use dripline_domain::money::Micros;
 use dripline_domain::workflow::SurplusPolicy;
 use dripline_store::delivery::DueDelivery;
-use dripline_store::ops::{self, GiveUp, StaleReason, Start, StartRequest};
+use dripline_store::ops::{self, GiveUp, GivenReference, StaleReason, Start, StartRequest};
 use uuid::Uuid;
 
 use super::Outcome;
@@ -15,10 +15,13 @@ use crate::batch::Batcher;
 use crate::crash::crash_point;
 use crate::environment::Environment;
 
+/// What is to be marked, and under what the carrier will know it.
+type Marking = (StartRequest, Option<GivenReference>);
+
 /// The stage.
 #[derive(Clone, Debug)]
 pub(super) struct Mark {
-    batcher: Batcher<StartRequest, Result<Start, Undone>>,
+    batcher: Batcher<Marking, Result<Start, Undone>>,
 }
 
 impl Mark {
@@ -33,10 +36,15 @@ impl Mark {
     }
 
     /// Marks the delivery and returns the number of the attempt, once its COMMIT is acknowledged.
-    pub(super) async fn call(&self, delivery: &DueDelivery, segments: u32) -> Result<u32, Outcome> {
+    pub(super) async fn call(
+        &self,
+        delivery: &DueDelivery,
+        segments: u32,
+        given: Option<GivenReference>,
+    ) -> Result<u32, Outcome> {
         let attempt = delivery.attempt + 1;
         let request = StartRequest { delivery_id: delivery.delivery_id, attempt, segments };
-        match self.batcher.call(request).await {
+        match self.batcher.call((request, given)).await {
             Ok(Ok(Start::Started { .. })) => Ok(attempt),
             Ok(Ok(Start::Stale(reason))) => Err(stale(delivery, reason)),
             Ok(Ok(Start::OverHold { needed_segments, held_segments, policy, available })) => {
@@ -88,19 +96,21 @@ impl OverHold {
 
 /// Marks the batch. A COMMIT whose answer was lost is asked again under the same batch id, and then
 /// tells what that batch had marked.
-async fn mark(environment: &Environment, batch: Vec<StartRequest>) -> Vec<Result<Start, Undone>> {
+async fn mark(environment: &Environment, batch: Vec<Marking>) -> Vec<Result<Start, Undone>> {
     crash_point!("mark-begin");
-    let transaction = |batch: Vec<StartRequest>| async move {
+    let transaction = |batch: Vec<Marking>| async move {
         let batch_id = Uuid::now_v7();
+        let (batch, given): (Vec<StartRequest>, Vec<_>) = batch.into_iter().unzip();
         environment
             .outage
             .outlast("op.start_attempts", || {
-                ops::start_attempts(
+                ops::start_referenced_attempts(
                     &environment.pool,
                     &*environment.clock,
                     environment.worker_id,
                     batch_id,
                     &batch,
+                    &given,
                 )
             })
             .await

@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use dripline_config::SecretReference;
 use dripline_domain::delivery::Reason;
 use dripline_domain::ids::RouteId;
 use dripline_domain::segment::SegmentRules;
+use dripline_plugin_host::DuplicateClass;
 use dripline_plugin_host::Settings;
 use dripline_plugin_host::egress::{Grant, RouteRights, Secrets};
 use dripline_store::delivery::DueDelivery;
@@ -24,8 +26,23 @@ pub(super) struct ReadyRoute {
     pub(super) sender: String,
     pub(super) settings: Settings,
     pub(super) grant: Grant,
-    revision: i64,
+    pub(super) revision: i64,
+    /// What protects against a second copy.
+    pub(super) duplicates: DuplicateClass,
+    /// How long the carrier keeps our reference as a key, if it does.
+    pub(super) key_lifetime: Option<Duration>,
+    /// How long after a hand-over the carrier's answer that it does not have a message is believed.
+    pub(super) final_after: Duration,
     rules: SegmentRules,
+}
+
+/// Why there is no such route now.
+#[derive(Debug)]
+pub(super) enum NoRoute {
+    /// The database did not say.
+    Interrupted,
+    /// It cannot be used, and others should know.
+    Unusable(Reason),
 }
 
 /// Ready routes, one revision of each.
@@ -45,48 +62,58 @@ impl Routes {
     /// The delivery's route in the revision that the delivery was loaded with, or a later one.
     /// Secrets are read once per revision: to change one, change the route or restart.
     pub(super) async fn get(&self, delivery: &DueDelivery) -> Result<Arc<ReadyRoute>, Outcome> {
-        if let Some(route) = self.known(delivery) {
+        let found = self.find(delivery.route_id, delivery.route_revision).await;
+        found.map_err(|no_route| match no_route {
+            NoRoute::Interrupted => Outcome::Interrupted,
+            NoRoute::Unusable(reason) => Outcome::given_up(delivery, GiveUp::Retry(reason)),
+        })
+    }
+
+    /// The route in that revision, or a later one.
+    pub(super) async fn find(
+        &self,
+        route_id: RouteId,
+        revision: i64,
+    ) -> Result<Arc<ReadyRoute>, NoRoute> {
+        if let Some(route) = self.known(route_id, revision) {
             return Ok(route);
         }
         let _one_at_a_time = self.loading.lock().await;
-        if let Some(route) = self.known(delivery) {
+        if let Some(route) = self.known(route_id, revision) {
             return Ok(route);
         }
         let stored = self
             .environment
             .outage
-            .outlast("route.load", || route::load(&self.environment.pool, delivery.route_id))
+            .outlast("route.load", || route::load(&self.environment.pool, route_id))
             .await;
         let ready = match stored {
             Ok(Some(route)) => self.prepare(route),
             Ok(None) => Err(Reason::new("route_missing", "the step's route does not exist")),
-            Err(Unanswered::Abandoned) => return Err(Outcome::Interrupted),
+            Err(Unanswered::Abandoned) => return Err(NoRoute::Interrupted),
             Err(Unanswered::Refused(error)) => {
                 let error = anyhow::Error::from(error);
-                tracing::error!(route.id = %delivery.route_id, "failed to load a route: {error:#}");
-                return Err(Outcome::Interrupted);
+                tracing::error!(route.id = %route_id, "failed to load a route: {error:#}");
+                return Err(NoRoute::Interrupted);
             }
         };
         match ready {
             Ok(route) => {
                 let route = Arc::new(route);
                 let mut known = self.ready.write().unwrap_or_else(PoisonError::into_inner);
-                known.insert(delivery.route_id, route.clone());
+                known.insert(route_id, route.clone());
                 Ok(route)
             }
             Err(reason) => {
-                tracing::warn!(route.id = %delivery.route_id, %reason, "a route cannot be used");
-                Err(Outcome::given_up(delivery, GiveUp::Retry(reason)))
+                tracing::warn!(route.id = %route_id, %reason, "a route cannot be used");
+                Err(NoRoute::Unusable(reason))
             }
         }
     }
 
-    fn known(&self, delivery: &DueDelivery) -> Option<Arc<ReadyRoute>> {
+    fn known(&self, route_id: RouteId, revision: i64) -> Option<Arc<ReadyRoute>> {
         let known = self.ready.read().unwrap_or_else(PoisonError::into_inner);
-        known
-            .get(&delivery.route_id)
-            .filter(|route| route.revision >= delivery.route_revision)
-            .cloned()
+        known.get(&route_id).filter(|route| route.revision >= revision).cloned()
     }
 
     /// Checks the route against its carrier's manifest and reads its secrets.
@@ -110,6 +137,9 @@ impl Routes {
             settings,
             grant,
             revision: route.revision,
+            duplicates: manifest.duplicates,
+            key_lifetime: manifest.key_lifetime(),
+            final_after: manifest.lookup_final_after(),
             rules: manifest.segments,
             carrier: route.carrier,
             sender: route.sender,

@@ -1,6 +1,7 @@
 //! Send: the wire, and what its answer means. No transaction is open here.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use dripline_domain::delivery::{AttemptOutcome, Reason};
 use dripline_plugin_host::PluginError;
@@ -17,6 +18,10 @@ use super::routes::ReadyRoute;
 use crate::batch::Batcher;
 use crate::crash::crash_point;
 use crate::environment::Environment;
+
+/// How long after its mark was begun a message may still begin to leave. What a frozen process sent later
+/// would come behind a carrier's final word that it does not have the message, or behind the end of its key.
+const LEAVE_WITHIN: Duration = Duration::from_secs(60);
 
 type Reading = Result<Accepted, CallError>;
 
@@ -37,14 +42,15 @@ impl Send {
         Self { environment: environment.clone(), read }
     }
 
-    /// Sends a marked attempt, at most once. Always ends in an outcome.
+    /// Sends an attempt whose mark was begun at `marking`, at most once. Always ends in an outcome.
     pub(super) async fn call(
         &self,
         delivery: &DueDelivery,
         route: &Arc<ReadyRoute>,
         request: Request,
+        marking: Instant,
     ) -> AttemptOutcome {
-        if let Some(reason) = self.too_late(delivery) {
+        if let Some(reason) = self.too_late(delivery, marking) {
             return AttemptOutcome::NotSent { reason, retry_after: None };
         }
         let wire = self.exchange(route, request).await;
@@ -62,9 +68,12 @@ impl Send {
 
     /// The last look before the wire. The mark may have taken its time, through an outage for one,
     /// and a message that leaves too late is worse than one that does not leave.
-    fn too_late(&self, delivery: &DueDelivery) -> Option<Reason> {
+    fn too_late(&self, delivery: &DueDelivery, marking: Instant) -> Option<Reason> {
         if self.environment.stop.is_dropping() {
             return Some(Reason::new("worker_stopped", "the worker stopped before it was sent"));
+        }
+        if marking.elapsed() > LEAVE_WITHIN {
+            return Some(Reason::new("stalled", "it was marked too long ago to be sent now"));
         }
         let now = self.environment.clock.now();
         let expired = delivery.expires_at.is_some_and(|expires_at| expires_at <= now);
