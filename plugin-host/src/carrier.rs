@@ -2,8 +2,8 @@
 
 use dripline_domain::segment::{Atom, SegmentRules};
 
-use crate::bindings::carrier::dripline::plugin::{carrier_types as wit, http as wire};
 use crate::bindings::carrier::CarrierPluginPre;
+use crate::bindings::carrier::dripline::plugin::{carrier_types as wit, http as wire};
 use crate::egress::placeholder::smuggles;
 use crate::error::PluginError;
 use crate::http::{Credential, Header, Request, Response};
@@ -138,7 +138,10 @@ pub(crate) fn wit_settings(settings: &Settings) -> Vec<wit::Setting<'_>> {
     settings.iter().map(|(name, value)| wit::Setting { name, value }).collect()
 }
 
-pub(crate) fn request_of(setting: Setting<'_>, request: wire::Request) -> Result<Request, PluginError> {
+pub(crate) fn request_of(
+    setting: Setting<'_>,
+    request: wire::Request,
+) -> Result<Request, PluginError> {
     let Limits { request_bytes: limit, .. } = *setting.limits;
     let head = request.url.len()
         + request.headers.iter().map(|h| h.name.len() + h.value.len()).sum::<usize>();

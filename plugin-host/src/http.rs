@@ -151,3 +151,42 @@ impl fmt::Debug for Response {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request() -> Request {
+        Request {
+            method: "POST".to_owned(),
+            url: "https://acme.example/".to_owned(),
+            headers: vec![Header::new("a", "b"), Header::new("c", "")],
+            body: b"Hi".to_vec(),
+            credential: Some(Credential::Bearer { secret: "token".to_owned() }),
+        }
+    }
+
+    #[test]
+    fn a_digest_tells_requests_apart() {
+        let digest = request().digest();
+        assert_eq!(digest.len(), 64);
+        assert_eq!(digest, request().digest());
+        let changes: [fn(&mut Request); 7] = [
+            |r| r.method = "PUT".to_owned(),
+            |r| r.url.push('x'),
+            |r| r.headers[0] = Header::new("ab", ""),
+            |r| r.headers.truncate(1),
+            |r| r.body.push(b'!'),
+            |r| r.credential = None,
+            |r| {
+                let (name, secret) = ("bearer".to_owned(), "token".to_owned());
+                r.credential = Some(Credential::Header { name, secret });
+            },
+        ];
+        for (number, change) in changes.into_iter().enumerate() {
+            let mut other = request();
+            change(&mut other);
+            assert_ne!(other.digest(), digest, "change {number}");
+        }
+    }
+}

@@ -169,3 +169,46 @@ pub(crate) fn manifest(plugin: &str, manifest: &Manifest) -> Result<(), LoadErro
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use dripline_domain::segment::{Atom, SegmentRules};
+
+    use super::*;
+    use crate::manifest::DuplicateClass;
+    use crate::message::Attribute;
+
+    #[test]
+    fn times_in_a_manifest_are_seconds() {
+        let check = |name: &str, value: &str, fits: bool| {
+            let attribute = Attribute { name: name.to_owned(), value: value.to_owned() };
+            let found = manifest(
+                "acme",
+                &Manifest {
+                    name: "acme".to_owned(),
+                    version: "1".to_owned(),
+                    settings: vec![],
+                    origins: vec![],
+                    duplicates: DuplicateClass::Key,
+                    segments: SegmentRules {
+                        gsm7_single: 160,
+                        gsm7_multi: 153,
+                        ucs2_single: 70,
+                        ucs2_multi: 67,
+                        atom: Atom::CodePoint,
+                        max_segments: 10,
+                    },
+                    attributes: vec![attribute],
+                },
+            );
+            assert_eq!(found.is_ok(), fits, "{name} = {value}: {found:?}");
+        };
+        check("key.lifetime-seconds", "10800", true);
+        check("lookup.final-after-seconds", "0", true);
+        check("anything.else", "3 h", true);
+        for value in ["3 h", "-1", "", "31536001"] {
+            check("key.lifetime-seconds", value, false);
+            check("lookup.final-after-seconds", value, false);
+        }
+    }
+}

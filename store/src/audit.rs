@@ -65,7 +65,7 @@ pub const INVARIANTS: [Invariant; 10] = [
     Invariant {
         number: 8,
         name: "reached_the_carrier_once",
-        sentence: "at most one attempt per delivery may have reached the carrier, or all under one key",
+        sentence: "at most one attempt per delivery may have reached the carrier",
     },
     Invariant {
         number: 9,

@@ -29,6 +29,9 @@ pub struct Inquiry {
     pub reference: String,
     /// Whether the carrier keeps it as a key.
     pub keyed: bool,
+    /// Whether its worker is gone, rather than has said that it does not know: the request may have
+    /// been about to leave.
+    pub orphaned: bool,
     /// To whom.
     pub phone: Phone,
     /// When the attempt was marked, by the database's clock.
@@ -61,6 +64,7 @@ pub async fn claim(
             carrier: row.carrier,
             reference: row.reference,
             keyed: row.keyed,
+            orphaned: row.orphaned,
             phone: row::phone(&row.phone, row.contact_id)?,
             marked_at: row.marked_at,
             // A clock that was set back makes nothing older.

@@ -62,11 +62,7 @@ struct Kept {
 
 impl Memory {
     /// What was answered under this key, or the refusal of a key that stands for another request.
-    pub(super) fn recall(
-        &self,
-        key: &str,
-        request: &Bytes,
-    ) -> Result<Option<Created>, Refusal> {
+    pub(super) fn recall(&self, key: &str, request: &Bytes) -> Result<Option<Created>, Refusal> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         match kept.get(key) {
             Some(kept) if kept.request != request => {

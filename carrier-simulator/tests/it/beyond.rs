@@ -83,8 +83,5 @@ async fn what_was_taken_is_found_by_its_reference() {
     assert_eq!(look_up("wrong", "reference=in5-7-1").await.status, 401);
     assert_eq!(look_up(TOKEN, "").await.status, 400);
     let log = simulator.log();
-    assert_eq!(
-        decisions(&log),
-        [("reset-after", true), ("look-up", false), ("look-up", false)]
-    );
+    assert_eq!(decisions(&log), [("reset-after", true), ("look-up", false), ("look-up", false)]);
 }

@@ -64,7 +64,8 @@ mod tests {
 
     #[test]
     fn only_a_plain_answer_says_anything() {
-        let has = || Ok(Some(Accepted { carrier_references: vec!["SM1".into()], attributes: vec![] }));
+        let has =
+            || Ok(Some(Accepted { carrier_references: vec!["SM1".into()], attributes: vec![] }));
         let failed = || {
             Err(CallError::Failure(Failure {
                 // Not even a failure that claims to be final says that nothing was sent.
@@ -79,7 +80,9 @@ mod tests {
             let response = Response { status, headers: vec![], body: vec![] };
             let answer = answered("acme", &WireOutcome::Response(response), Some(&reading));
             let word = match &answer {
-                Answered::Has { carrier_reference } => carrier_reference.as_deref().unwrap_or("has"),
+                Answered::Has { carrier_reference } => {
+                    carrier_reference.as_deref().unwrap_or("has")
+                }
                 Answered::HasNot => "has not",
                 Answered::Nothing(reason) => &reason.code,
             };

@@ -7,5 +7,6 @@ mod egress;
 mod fixtures;
 mod hostile;
 mod loading;
+mod lookup;
 mod quotes;
 mod server;

@@ -2,9 +2,9 @@
 SELECT d.delivery_id, d.account_id, d.workflow_id, d.enrollment_id, d.contact_id, d.position, d.state,
        d.attempt, d.expires_at, d.held_segments, d.held_micros,
        a.segments AS "attempt_segments?",
-       d.attempt > 1 AND EXISTS (
-           SELECT FROM attempts r WHERE r.delivery_id = d.delivery_id AND r.outcome = 'repeated'
-       ) AS "repeats!",
+       CASE WHEN d.attempt > 1 THEN
+           (SELECT count(*) FROM attempts r WHERE r.delivery_id = d.delivery_id AND r.outcome = 'repeated')
+       ELSE 0 END AS "repeats!",
        e.epoch, e.epoch = w.epoch AS "open!", e.exit_cause IS NULL AS "enrolled!", e.position AS enrolled_at_position,
        e.remaining_segments, e.remaining_micros,
        e.step_segments[d.position + 1] AS next_segments, e.step_micros[d.position + 1] AS next_micros,

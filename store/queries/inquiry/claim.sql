@@ -3,7 +3,8 @@
 -- comparison on conflict is made on the row as it stands, whoever has just written it.
 WITH due AS MATERIALIZED (
     SELECT d.delivery_id, d.attempt, d.contact_id, a.marked_at, r.route_id, r.route_revision, r.carrier,
-           r.reference, r.key_expires_at IS NOT NULL AS keyed
+           r.reference, r.key_expires_at IS NOT NULL AS keyed,
+           a.reason_code IS NOT DISTINCT FROM 'worker_gone' AS orphaned
     FROM attempts a
     JOIN deliveries d USING (delivery_id, attempt)
     JOIN attempt_references r USING (delivery_id, attempt)
@@ -23,7 +24,7 @@ claimed AS (
     RETURNING delivery_id, inquiry
 )
 SELECT due.delivery_id, due.attempt, claimed.inquiry, due.route_id, due.route_revision, due.carrier,
-       due.reference, due.keyed AS "keyed!", c.phone, due.contact_id, due.marked_at,
+       due.reference, due.keyed AS "keyed!", due.orphaned AS "orphaned!", c.phone, due.contact_id, due.marked_at,
        extract(epoch FROM clock_timestamp() - due.marked_at)::FLOAT8 AS "age_seconds!"
 FROM claimed
 JOIN due USING (delivery_id)

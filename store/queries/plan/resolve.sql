@@ -8,6 +8,8 @@ SELECT d.delivery_id, d.workflow_id, w.name AS workflow, d.contact_id, c.phone, 
        c.opted_out_at IS NOT NULL AS "opted_out!",
        cardinality(e.step_segments) AS "steps!",
        e.remaining_segments, e.remaining_micros,
+       (SELECT count(*) FROM attempts r
+        WHERE r.delivery_id = d.delivery_id AND r.outcome = 'repeated') AS "repeats!",
        (SELECT min(k.key_expires_at) FROM attempt_references k
         WHERE k.delivery_id = d.delivery_id) AS key_expires_at
 FROM attempts a

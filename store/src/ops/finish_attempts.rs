@@ -203,7 +203,7 @@ fn decide(
         return Ok(Finished::AlreadyDone);
     }
     // Whatever a repetition met, the attempt that it repeats may have been taken.
-    let inconclusive = situation.repeats.then(|| request.outcome.reason()).flatten();
+    let inconclusive = request.outcome.reason().filter(|_| situation.repeats > 0);
     let outcome = match inconclusive {
         Some(reason) => &AttemptOutcome::Unknown(reason.clone()),
         None => &request.outcome,

@@ -264,10 +264,10 @@ impl Decision<'_> {
                 (to, if presumed { "presumed_sent" } else { "accepted" })
             }
             Verdict::NotSent => {
-                if situation.repeats {
+                if situation.repeats > 0 {
                     self.changes.repeated_not_sent.push(situation.delivery_id.0);
                 }
-                let attempt = situation.attempt;
+                let attempt = situation.attempt - situation.repeats;
                 let to = situation.try_again(self.changes, self.policy, attempt, None, now);
                 (to, "not_sent")
             }

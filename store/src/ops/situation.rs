@@ -28,9 +28,9 @@ pub(super) struct Situation {
     pub(super) held: Hold,
     /// The segments of the text that its last attempt handed over.
     pub(super) attempt_segments: Option<u32>,
-    /// Whether its last attempt repeats earlier ones under the same key, so that what became of it says
-    /// nothing about those unless the carrier took it.
-    pub(super) repeats: bool,
+    /// How many attempts its last one repeats under the same key. What became of it says nothing about
+    /// those unless the carrier took it; and together they are one try.
+    pub(super) repeats: i32,
     /// The epoch of its enrollment.
     pub(super) epoch: i64,
     /// Whether no pause has closed that epoch.
@@ -107,7 +107,7 @@ pub(super) async fn read(
                 key: delivery_id.to_string(),
                 column: "segments",
             })?,
-            repeats: row.repeats,
+            repeats: i32::try_from(row.repeats).unwrap_or(i32::MAX),
             epoch: row.epoch,
             open: row.open,
             enrolled: row.enrolled && row.enrolled_at_position == row.position,

@@ -114,6 +114,7 @@ struct Row {
     live: bool,
     opted_out: bool,
     steps: i32,
+    repeats: i64,
     remaining_segments: i64,
     remaining_micros: i64,
     key_expires_at: Option<DateTime<Utc>>,
@@ -170,11 +171,13 @@ impl Row {
 
     /// As [`crate::ops::resolve_unknown`] decides it, in its own transaction.
     fn becomes(&self, finding: Finding, policy: &RetryPolicy, now: DateTime<Utc>) -> DeliveryState {
+        // What was repeated under one key counts as one try.
+        let tries = u64::from(row::ordinal(self.attempt)) - row::count(self.repeats);
         if finding == Finding::Sent {
             DeliveryState::Sent
         } else if !self.live || self.opted_out {
             DeliveryState::Cancelled
-        } else if row::ordinal(self.attempt) >= policy.max_attempts {
+        } else if tries >= u64::from(policy.max_attempts) {
             DeliveryState::Failed
         } else if self.expires_at.is_some_and(|expires_at| expires_at < now) {
             DeliveryState::Expired

@@ -128,6 +128,23 @@ async fn an_operator_decides_about_all_attempts_under_a_key() {
 }
 
 #[tokio::test]
+async fn repetitions_are_one_try() {
+    let stage = Stage::new().await;
+    Scene::enrolled(stage.pool(), &stage.clock, 1, 1).await;
+    let mut last = stage.lose_keyed().await[0];
+    for _ in 0..4 {
+        assert_eq!(stage.repeat(&[again(&last)]).await, [Repeat::Started]);
+        last = next(&last);
+        stage.finish(&outcomes(&[last], &unknown())).await;
+    }
+    // The policy allows three tries, and this was one.
+    let not = says(last.delivery_id, Evidence::Operator(Finding::NotSent));
+    let decided = stage.resolve(&[not]).await;
+    assert!(matches!(decided[0], Resolved::Decided(Finished::Requeued { .. })), "{decided:?}");
+    stage.assert_sound().await;
+}
+
+#[tokio::test]
 async fn only_the_same_request_under_a_living_key_is_repeated() {
     let stage = Stage::new().await;
     let scene = Scene::enrolled(stage.pool(), &stage.clock, 1, 1).await;

@@ -18,6 +18,13 @@ use crate::outage::Unanswered;
 /// Inquiries that one run takes on at a time. The next ones are taken on when these are done.
 const CLAIM: i64 = 64;
 
+/// How often a run takes some on. Whatever a carrier that is down leaves undone does not keep the sweep from
+/// its other duties.
+const MOST_CLAIMS: u32 = 16;
+
+/// The shortest pause between two inquiries about a delivery, whatever the settings say.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+
 /// Inquiries under way at the same time: carriers limit how often they are asked, and messages that leave
 /// for the first time go first.
 const CONCURRENT: usize = 8;
@@ -61,7 +68,10 @@ pub async fn run_once(
         .await?;
     let mut run = Run { decided, ..Run::default() };
     let carriers = carriers(environment);
-    while !carriers.is_empty() && !environment.stop.is_finishing() {
+    for _ in 0..MOST_CLAIMS {
+        if carriers.is_empty() || environment.stop.is_finishing() {
+            break;
+        }
         // A little longer than what is asked of the eighth part of them one after another could take.
         let turns =
             u32::try_from(CLAIM).unwrap_or(u32::MAX) / u32::try_from(CONCURRENT).unwrap_or(1);
@@ -133,7 +143,7 @@ async fn inquire(
 /// The pause before the next inquiry doubles, as that between two hand-overs does.
 async fn postpone(environment: &Environment, inquiry: &Inquiry) -> Result<(), Unanswered> {
     let Environment { pool, clock, outage, .. } = environment;
-    let wait = environment.retry.bound(inquiry.inquiry);
+    let wait = environment.retry.bound(inquiry.inquiry).max(SHORTEST_PAUSE);
     outage.outlast("inquiry.postpone", || inquiry::postpone(pool, &**clock, inquiry, wait)).await
 }
 

@@ -26,6 +26,9 @@ pub(crate) struct Args {
     /// Only in this state: queued, sending, unknown, sent, failed, cancelled or expired.
     #[arg(long, value_name = "STATE")]
     state: Option<DeliveryState>,
+    /// Only those about which later evidence contradicts what was decided.
+    #[arg(long)]
+    contradicted: bool,
     /// Continue the list after the delivery with this id.
     #[arg(long, value_name = "ID")]
     after: Option<DeliveryId>,
@@ -112,6 +115,7 @@ pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::
         contact_id,
         enrollment_id: args.enrollment,
         state: args.state,
+        contradicted: args.contradicted,
         after: args.after,
         limit: args.limit,
     };

@@ -2,12 +2,13 @@
 
 use dripline_domain::delivery::Reason;
 use dripline_domain::ids::{DeliveryId, LedgerEntryId};
-use dripline_store::listing::deliveries::{self, Attempt, DeliveryDetail, DeliveryFilter};
+use dripline_store::listing::deliveries::{Attempt, DeliveryDetail};
+use dripline_store::listing::evidence::{EvidenceListing, ReceiptListing};
 use serde::Serialize;
 
+use super::find;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::failure::refuse;
 use crate::money;
 use crate::output::page::{Column, Page};
 use crate::output::words::{count, time, time_or_dash};
@@ -79,7 +80,65 @@ impl Report for OneDelivery {
         page.pairs(pairs);
         page.gap();
         lay_out_attempts(&self.delivery.attempts, page);
+        lay_out_evidence(&self.delivery.evidence, page);
+        lay_out_receipts(&self.delivery.receipts, page);
     }
+}
+
+/// What was said about hand-overs of which nobody knew, and what it did.
+fn lay_out_evidence(evidence: &[EvidenceListing], page: &mut Page) {
+    if evidence.is_empty() {
+        return;
+    }
+    page.gap();
+    let columns = [
+        Column::Text("EVIDENCE"),
+        Column::Number("ATTEMPT"),
+        Column::Text("SAYS"),
+        Column::Text("EFFECT"),
+        Column::Text("STATE"),
+        Column::Text("RECORDED"),
+        Column::Text("BY"),
+        Column::Text("REASON"),
+    ];
+    let rows = evidence.iter().map(|piece| {
+        vec![
+            piece.witness.to_string(),
+            piece.attempt.to_string(),
+            piece.verdict.to_string(),
+            piece.effect.to_string(),
+            piece.state.to_string(),
+            time(piece.recorded_at),
+            piece.actor.clone(),
+            piece.reason.clone().unwrap_or_default(),
+        ]
+    });
+    page.table(&columns, rows, "");
+}
+
+fn lay_out_receipts(receipts: &[ReceiptListing], page: &mut Page) {
+    if receipts.is_empty() {
+        return;
+    }
+    page.gap();
+    let columns = [
+        Column::Text("RECEIPT"),
+        Column::Text("ATTEMPT"),
+        Column::Text("RECEIVED"),
+        Column::Text("CARRIER'S ID"),
+        Column::Text("REASON"),
+    ];
+    let rows = receipts.iter().map(|receipt| {
+        vec![
+            receipt.status.to_string(),
+            // Under a key, the carrier knows all attempts as one message.
+            if receipt.attempt == 0 { "all".to_owned() } else { receipt.attempt.to_string() },
+            time(receipt.received_at),
+            receipt.carrier_reference.clone().unwrap_or_default(),
+            receipt.reason.as_ref().map(say).unwrap_or_default(),
+        ]
+    });
+    page.table(&columns, rows, "");
 }
 
 fn lay_out_attempts(attempts: &[Attempt], page: &mut Page) {
@@ -112,21 +171,7 @@ fn say(reason: &Reason) -> String {
 
 pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::Result<Exit> {
     let account = ctx.account().await?;
-    let pool = ctx.pool().await?;
-    // Lists go backwards and begin behind a number, so the one wanted comes first.
-    let behind = Some(DeliveryId(args.delivery.0.saturating_add(1)));
-    let first = DeliveryFilter { after: behind, limit: 1, ..DeliveryFilter::default() };
-    let first = deliveries::list(pool, account.account_id, &first).await?.pop();
-    let delivery = match first {
-        Some(first) if first.delivery_id == args.delivery => {
-            deliveries::show(pool, args.delivery).await?
-        }
-        _ => None,
-    };
-    let delivery = delivery.ok_or_else(|| {
-        refuse(format!("there is no delivery {} in account `{}`", args.delivery, account.name))
-            .hint("`dripline delivery list` lists them")
-    })?;
+    let delivery = find(ctx, &account, args.delivery).await?;
     out.data(&OneDelivery { delivery, currency: account.currency })?;
     Ok(Exit::Done)
 }

@@ -26,7 +26,7 @@ struct CarrierReport {
     settings: Vec<SettingReport>,
     origins: Vec<String>,
     duplicate_class: char,
-    duplicates: &'static str,
+    duplicates: String,
     segments: SegmentReport,
     attributes: BTreeMap<String, String>,
 }
@@ -63,7 +63,7 @@ impl PluginReport {
             file_bytes: info.file_bytes,
             memory_limit_bytes,
             deadline_ms: u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX),
-            carrier: info.manifest.as_deref().map(CarrierReport::new),
+            carrier: info.manifest.as_deref().map(|m| CarrierReport::new(m, info.lookup)),
         }
     }
 
@@ -90,7 +90,7 @@ impl PluginReport {
 }
 
 impl CarrierReport {
-    fn new(manifest: &Manifest) -> Self {
+    fn new(manifest: &Manifest, lookup: bool) -> Self {
         let rules = &manifest.segments;
         let settings = manifest.settings.iter().map(|setting| SettingReport {
             name: setting.name.clone(),
@@ -105,7 +105,7 @@ impl CarrierReport {
             settings: settings.collect(),
             origins: manifest.origins.clone(),
             duplicate_class: manifest.duplicates.letter(),
-            duplicates: promise(manifest.duplicates),
+            duplicates: promise(manifest, lookup),
             segments: SegmentReport {
                 gsm7_single: rules.gsm7_single,
                 gsm7_multi: rules.gsm7_multi,
@@ -167,16 +167,29 @@ impl CarrierReport {
 }
 
 /// What can be promised against a message sent twice.
-fn promise(class: DuplicateClass) -> &'static str {
-    match class {
-        DuplicateClass::Key => {
-            "the carrier keeps an idempotency key, so an attempt without an answer is repeated safely"
+fn promise(manifest: &Manifest, lookup: bool) -> String {
+    match (manifest.duplicates, manifest.key_lifetime()) {
+        (DuplicateClass::Key, Some(lifetime)) => format!(
+            "the carrier keeps an idempotency key for {}, so an attempt without an answer is \
+             repeated safely",
+            humantime::format_duration(lifetime)
+        ),
+        (DuplicateClass::Key, None) => {
+            "the carrier keeps an idempotency key, but the plugin does not say for how long, so an \
+             attempt without an answer stays unknown and is never repeated by itself"
+                .to_owned()
         }
-        DuplicateClass::Query => {
+        (DuplicateClass::Query, _) if lookup => {
             "the carrier can be asked by our reference whether it took an attempt without an answer"
+                .to_owned()
         }
-        DuplicateClass::Lost => {
-            "an attempt without an answer stays unknown and is never repeated by itself"
+        (DuplicateClass::Query, _) => {
+            "the carrier could be asked, but the plugin exports no `lookup`, so an attempt without \
+             an answer stays unknown and is never repeated by itself"
+                .to_owned()
+        }
+        (DuplicateClass::Lost, _) => {
+            "an attempt without an answer stays unknown and is never repeated by itself".to_owned()
         }
     }
 }

@@ -45,8 +45,8 @@ pub(super) struct Delivery {
     pub(super) released: i64,
     /// The segments of the text last handed over.
     pub(super) text: i64,
-    /// Whether its last hand-over repeats one of which nobody knows.
-    repeats: bool,
+    /// How many hand-overs of which nobody knows its last one repeats.
+    repeats: i32,
     /// Whether it was handed over at all, and not only counted.
     pub(super) handed_over: bool,
 }
@@ -73,7 +73,7 @@ impl Delivery {
             captured: 0,
             released: 0,
             text: 0,
-            repeats: false,
+            repeats: 0,
             handed_over: false,
         }
     }
@@ -173,7 +173,7 @@ impl Model {
         }
         delivery.state = "sending";
         delivery.attempt += 1;
-        delivery.repeats = true;
+        delivery.repeats += 1;
         true
     }
 
@@ -185,8 +185,9 @@ impl Model {
         if sent {
             self.send(enrollment);
         } else {
-            self.enrollments[enrollment].last().repeats = false;
+            // Together they were one try.
             self.try_again(enrollment);
+            self.enrollments[enrollment].last().repeats = 0;
         }
         true
     }
@@ -195,7 +196,7 @@ impl Model {
         // A repetition that the carrier did not take says nothing about the hand-over before.
         let repeats = self.enrollments[enrollment].last().repeats;
         let outcome = match outcome {
-            Outcome::Refused | Outcome::NotSent if repeats => Outcome::Unknown,
+            Outcome::Refused | Outcome::NotSent if repeats > 0 => Outcome::Unknown,
             other => other,
         };
         match outcome {
@@ -233,7 +234,7 @@ impl Model {
         let delivery = self.enrollments[enrollment].last();
         if ended {
             self.settle_unsent(enrollment, "cancelled");
-        } else if delivery.attempt < MAX_ATTEMPTS {
+        } else if delivery.attempt - delivery.repeats < MAX_ATTEMPTS {
             delivery.state = "queued";
         } else {
             self.end(enrollment, "failed", "failed");

@@ -2,7 +2,7 @@
 //! request again, where the carrier keeps its key, or ask the carrier.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use dripline_domain::delivery::Reason;
 use dripline_domain::evidence::{Evidence, Finding};
@@ -15,6 +15,7 @@ use dripline_store::ops::{self, Repeat, RepeatRequest, Resolution};
 use uuid::Uuid;
 
 use super::routes::{NoRoute, ReadyRoute};
+use super::send::LEAVE_WITHIN;
 use super::{Deliver, Outcome};
 use crate::outage::Unanswered;
 
@@ -159,7 +160,7 @@ impl Deliver {
             Answered::HasNot if route.revision != inquiry.route_revision => {
                 nothing("route_changed", "the route was changed since, so that its no says nothing")
             }
-            Answered::HasNot if inquiry.age < route.final_after => {
+            Answered::HasNot if inquiry.age < Self::final_after(inquiry, route) => {
                 nothing("not_final", "the carrier does not have it yet")
             }
             Answered::HasNot => {
@@ -168,6 +169,12 @@ impl Deliver {
             }
             Answered::Nothing(reason) => Inquired::Nothing(reason),
         }
+    }
+
+    /// How long after the mark the carrier's no is its last word. A worker that is taken for dead may only
+    /// have been stopped, and what it had marked may still leave for a while.
+    fn final_after(inquiry: &Inquiry, route: &ReadyRoute) -> Duration {
+        if inquiry.orphaned { route.final_after + LEAVE_WITHIN } else { route.final_after }
     }
 }
 
