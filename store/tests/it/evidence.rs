@@ -276,11 +276,11 @@ async fn a_batch_hears_one_piece_for_each_delivery() {
 
 #[tokio::test]
 async fn a_receipt_decides_what_was_unknown_and_only_rises() {
+    use ReceiptStatus::{Delivered, Queued, Sent, Undelivered};
     let stage = Stage::new().await;
     let scene = Scene::enrolled(stage.pool(), &stage.clock, 2, 1).await;
     let start = stage.lose_due().await[0];
     let ours = stage.reference(&start).await;
-    use ReceiptStatus::{Delivered, Queued, Sent, Undelivered};
     let decided = stage.receive(&[receipt(ours.clone(), Sent)]).await;
     assert_eq!(decided, [Received::Decided(Finished::Sent)]);
     stage.assert_sound().await;
@@ -310,11 +310,11 @@ async fn a_receipt_decides_what_was_unknown_and_only_rises() {
 
 #[tokio::test]
 async fn several_receipts_in_one_batch_count_by_their_rank() {
+    use ReceiptStatus::{Delivered, Queued, Sent};
     let stage = Stage::new().await;
     Scene::enrolled(stage.pool(), &stage.clock, 1, 1).await;
     let start = stage.lose_due().await[0];
     let ours = stage.reference(&start).await;
-    use ReceiptStatus::{Delivered, Queued, Sent};
     let batch: Vec<_> =
         [Queued, Delivered, Sent].map(|status| receipt(ours.clone(), status)).to_vec();
     let received = stage.receive(&batch).await;

@@ -146,6 +146,7 @@ async fn repetitions_are_one_try() {
 
 #[tokio::test]
 async fn only_the_same_request_under_a_living_key_is_repeated() {
+    use StaleRepeat::{Expired, NoKey, NotUnknown, OtherRequest};
     let stage = Stage::new().await;
     let scene = Scene::enrolled(stage.pool(), &stage.clock, 1, 1).await;
     let lost = stage.lose_keyed().await[0];
@@ -159,7 +160,6 @@ async fn only_the_same_request_under_a_living_key_is_repeated() {
         change(&mut request);
         request
     };
-    use StaleRepeat::{Expired, NoKey, NotUnknown, OtherRequest};
     check(&with(|r| r.attempt = 2), NotUnknown).await;
     check(&with(|r| r.delivery_id = DeliveryId(-1)), NotUnknown).await;
     check(&with(|r| r.reference.key = None), NoKey).await;
