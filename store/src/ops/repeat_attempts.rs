@@ -104,18 +104,18 @@ async fn run(pool: &Pool, clock: &dyn Clock, batch: &Batch<'_>) -> Result<Vec<Re
     for (place, request) in batch.requests.iter().enumerate() {
         // Taken out, so that a request that comes twice in one batch is marked once.
         let delivery = found.remove(&request.delivery_id);
-        repeats.push(match delivery {
-            Some(_) if marked_before.contains(&request.delivery_id) => Repeat::Started,
-            Some(delivery) => {
-                match stale(&delivery, request, keys.get(&request.delivery_id), now) {
-                    Some(reason) => Repeat::Stale(reason),
-                    None => {
-                        marks.push(place, request, &delivery);
-                        Repeat::Started
-                    }
-                }
-            }
-            None => Repeat::Stale(StaleRepeat::NotUnknown),
+        let Some(delivery) = delivery else {
+            repeats.push(Repeat::Stale(StaleRepeat::NotUnknown));
+            continue;
+        };
+        let key = keys.get(&request.delivery_id);
+        repeats.push(if marked_before.contains(&request.delivery_id) {
+            Repeat::Started
+        } else if let Some(reason) = stale(&delivery, request, key, now) {
+            Repeat::Stale(reason)
+        } else {
+            marks.push(place, request, &delivery);
+            Repeat::Started
         });
     }
     let marked = marks.write(&mut tx, batch, now).await?;

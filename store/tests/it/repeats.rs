@@ -289,7 +289,7 @@ async fn an_inquiry_is_taken_on_once_and_comes_back_when_it_is_due() {
     let lost = stage.lose_keyed().await;
     let carriers = [CARRIER.to_owned()];
     let claim = async |limit| {
-        let lease = Duration::from_secs(60);
+        let lease = Duration::from_mins(1);
         inquiry::claim(stage.pool(), &stage.clock, &carriers, lease, limit).await.unwrap()
     };
     let nobody = inquiry::claim(stage.pool(), &stage.clock, &[], Duration::ZERO, 9).await.unwrap();
@@ -335,7 +335,7 @@ async fn of_many_workers_one_takes_on_each_inquiry_and_one_repeats() {
         tokio::spawn(async move {
             barrier.wait().await;
             let carriers = [CARRIER.to_owned()];
-            let lease = Duration::from_secs(60);
+            let lease = Duration::from_mins(1);
             let claimed = inquiry::claim(&pool, &clock, &carriers, lease, 100).await.unwrap();
             barrier.wait().await;
             let repeats =

@@ -284,8 +284,8 @@ impl Play {
         let batch_id = Uuid::new_v4();
         let repeats = repeat_attempts(self.pool(), &self.clock, WORKER, batch_id, &[request]).await;
         match (repeats.map_err(text)?[0], self.model.repeat(enrollment)) {
-            (Repeat::Started, true) => Ok(()),
-            (Repeat::Stale(StaleRepeat::WorkflowClosed | StaleRepeat::OptedOut), false) => Ok(()),
+            (Repeat::Started, true)
+            | (Repeat::Stale(StaleRepeat::WorkflowClosed | StaleRepeat::OptedOut), false) => Ok(()),
             other => Err(format!("{other:?}")),
         }
     }

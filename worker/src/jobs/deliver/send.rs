@@ -21,7 +21,7 @@ use crate::environment::Environment;
 
 /// How long after its mark was begun a message may still begin to leave. What a frozen process sent later
 /// would come behind a carrier's final word that it does not have the message, or behind the end of its key.
-pub(super) const LEAVE_WITHIN: Duration = Duration::from_secs(60);
+pub(super) const LEAVE_WITHIN: Duration = Duration::from_mins(1);
 
 type Reading = Result<Accepted, CallError>;
 
