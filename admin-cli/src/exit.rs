@@ -15,12 +15,14 @@ pub(crate) enum Exit {
     Unexpected = 3,
     /// 4: the question was answered with no, or could not be asked.
     NotConfirmed = 4,
+    /// 130: Ctrl-C ended the waiting. What was begun goes on.
+    Interrupted = 130,
 }
 
 impl Exit {
     /// One line per code, for `--help` and `docs/cli.md`.
     pub(crate) const HELP: &str = "Exit codes: 0 done, 1 refused by a rule (nothing was changed), \
-        2 wrong usage, 3 unexpected failure, 4 not confirmed.";
+        2 wrong usage, 3 unexpected failure, 4 not confirmed, 130 interrupted (what was begun goes on).";
 }
 
 impl From<Exit> for ExitCode {

@@ -31,6 +31,11 @@ pub(crate) fn not_confirmed(message: impl Into<String>) -> Failure {
     Failure { exit: Exit::NotConfirmed, ..refuse(message) }
 }
 
+/// The operator did not want to wait any longer.
+pub(crate) fn interrupted(message: impl Into<String>) -> Failure {
+    Failure { exit: Exit::Interrupted, ..refuse(message) }
+}
+
 impl Failure {
     /// Adds what the operator can do about it. Several hints are printed in their order.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -5,7 +5,7 @@
 //! them exclude each other; without the gate, though, newcomers could share the row's lock for as
 //! long as one of them holds it, and a pause under full load would wait for ever.
 
-use dripline_domain::ids::{AccountId, WorkerId, WorkflowId};
+use dripline_domain::ids::{AccountId, OperationId, WorkerId, WorkflowId};
 use sqlx::PgConnection;
 
 use crate::StoreError;
@@ -19,6 +19,7 @@ enum Class {
     Worker = 2,
     Workflow = 3,
     Account = 4,
+    Operation = 5,
 }
 
 /// `DRI` in the highest bytes, then the class, then the id. Ids beyond 32 bits share keys, which costs
@@ -30,6 +31,27 @@ const fn key(class: Class, id: i64) -> i64 {
 /// The key that a worker's own session holds while its process lives.
 pub(crate) const fn worker(id: WorkerId) -> i64 {
     key(Class::Worker, id.0)
+}
+
+/// The key that the session of an enrolment holds while the process that makes it lives.
+pub(crate) const fn operation(id: OperationId) -> i64 {
+    key(Class::Operation, id.0)
+}
+
+/// Takes a key for as long as the session lives, if nobody has it.
+pub(crate) async fn try_hold(conn: &mut PgConnection, key: i64) -> Result<bool, StoreError> {
+    let free = sqlx::query_scalar!(r#"SELECT pg_try_advisory_lock($1) AS "free!""#, key)
+        .fetch_one(conn)
+        .await?;
+    Ok(free)
+}
+
+/// Takes a key until the transaction ends, if nobody has it.
+pub(crate) async fn try_take(conn: &mut PgConnection, key: i64) -> Result<bool, StoreError> {
+    let free = sqlx::query_scalar!(r#"SELECT pg_try_advisory_xact_lock($1) AS "free!""#, key)
+        .fetch_one(conn)
+        .await?;
+    Ok(free)
 }
 
 /// Enters the gates of these workflows, shared, until the transaction ends. Before their rows are

@@ -25,6 +25,7 @@ pub mod inquiry;
 pub mod installation;
 pub mod ledger;
 pub mod listing;
+pub mod operation;
 pub mod plan;
 pub mod position;
 pub mod queue;

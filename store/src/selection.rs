@@ -1,14 +1,20 @@
-//! Whom to enrol: the contacts that somebody has chosen, and what stands in the way of each.
+//! Whom a command means: the contacts that somebody has chosen, and what stands in the way of enrolling
+//! each. Adding, listing and removing choose in the same words.
 
 use std::collections::HashSet;
 
 use dripline_domain::contact::Fields;
-use dripline_domain::ids::{AccountId, ContactId, OperationId, WorkflowId};
+use dripline_domain::ids::{AccountId, ContactId, EnrollmentId, OperationId, WorkflowId};
 use dripline_domain::phone::Phone;
 use serde::Serialize;
 use sqlx::types::Json;
 
 use crate::{Pool, StoreError, row};
+
+mod conditions;
+
+pub(crate) use conditions::Object;
+pub use conditions::{Conditions, EnrollmentConditions};
 
 /// A choice of contacts of one account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +25,48 @@ pub enum Selection {
     Phones(Vec<Phone>),
     /// The ones whom a pause, a deletion or a removal took out.
     Operation(OperationId),
+    /// The ones of these enrollments.
+    Enrollments(Vec<EnrollmentId>),
+}
+
+/// Some of a selection: those who meet the conditions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audience {
+    /// Among whom.
+    pub among: Selection,
+    /// What must hold of them.
+    pub conditions: Conditions,
+}
+
+impl From<Selection> for Audience {
+    fn from(among: Selection) -> Self {
+        Self { among, conditions: Conditions::default() }
+    }
+}
+
+/// A selection in the shape of the queries' parameters.
+#[derive(Default)]
+pub(crate) struct Chosen {
+    pub(crate) phones: Option<Vec<String>>,
+    pub(crate) operation: Option<i64>,
+    pub(crate) enrollments: Option<Vec<i64>>,
+}
+
+impl Selection {
+    pub(crate) fn columns(&self) -> Chosen {
+        match self {
+            Self::All => Chosen::default(),
+            Self::Phones(phones) => Chosen {
+                phones: Some(phones.iter().map(Phone::to_string).collect()),
+                ..Chosen::default()
+            },
+            Self::Operation(id) => Chosen { operation: Some(id.0), ..Chosen::default() },
+            Self::Enrollments(ids) => Chosen {
+                enrollments: Some(ids.iter().map(|id| id.0).collect()),
+                ..Chosen::default()
+            },
+        }
+    }
 }
 
 /// A chosen contact.
@@ -55,24 +103,27 @@ pub async fn page(
     pool: &Pool,
     account_id: AccountId,
     workflow_id: WorkflowId,
-    selection: &Selection,
+    audience: &Audience,
     after: Option<ContactId>,
     limit: i64,
 ) -> Result<Vec<Candidate>, StoreError> {
-    let phones: Option<Vec<&str>> = match selection {
-        Selection::Phones(phones) => Some(phones.iter().map(Phone::as_str).collect()),
-        _ => None,
-    };
-    let operation = match selection {
-        Selection::Operation(id) => Some(id.0),
-        _ => None,
-    };
+    let Audience { among, conditions } = audience;
+    let chosen = among.columns();
+    let columns = conditions.columns();
     let rows = sqlx::query_file!(
         "queries/selection/page.sql",
         account_id.0,
         workflow_id.0,
-        phones.as_deref() as Option<&[&str]>,
-        operation,
+        chosen.phones.as_deref(),
+        chosen.operation,
+        chosen.enrollments.as_deref(),
+        &columns.equal as &[Object],
+        &columns.unequal as &[Object],
+        &conditions.missing,
+        &conditions.present,
+        &conditions.time_zones,
+        &conditions.other_time_zones,
+        &columns.phones,
         after.map(|id| id.0),
         limit,
     )
@@ -96,13 +147,13 @@ pub async fn page(
     candidates.collect()
 }
 
-/// How many contacts are chosen, with and without obstacles.
+/// How many contacts are chosen, with and without obstacles and whether or not they meet the conditions.
 pub async fn count(
     pool: &Pool,
     account_id: AccountId,
-    selection: &Selection,
+    audience: &Audience,
 ) -> Result<u64, StoreError> {
-    let count = match selection {
+    let count = match &audience.among {
         Selection::All => {
             sqlx::query_scalar!(
                 r#"SELECT count(*) AS "count!" FROM contacts WHERE account_id = $1"#,
@@ -135,6 +186,7 @@ pub async fn count(
             .fetch_one(pool)
             .await?
         }
+        Selection::Enrollments(ids) => return Ok(ids.len() as u64),
     };
     Ok(row::count(count))
 }

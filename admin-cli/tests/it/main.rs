@@ -11,6 +11,7 @@ mod manual;
 mod operation;
 mod plugin;
 mod prompt;
+mod removal;
 mod route;
 mod session;
 mod terminal;

@@ -31,6 +31,15 @@ pointed AS (
     SELECT release_entry_id, account_id, sum(released_micros), sum(released_segments), count(*)
     FROM enrollments WHERE release_entry_id IS NOT NULL
     GROUP BY release_entry_id, account_id
+    UNION ALL
+    -- An enrolment stands for what it did not hand on to an enrollment: reserved until its end, then
+    -- given back.
+    SELECT hold_entry_id, account_id, reserved_micros + released_micros,
+           reserved_segments + released_segments, preview_contacts - enrolled_enrollments
+    FROM operations WHERE hold_entry_id IS NOT NULL
+    UNION ALL
+    SELECT release_entry_id, account_id, released_micros, released_segments, 1
+    FROM operations WHERE release_entry_id IS NOT NULL
 ),
 sums AS (
     SELECT entry_id, min(account_id) AS account_id, max(account_id) AS other_account_id,

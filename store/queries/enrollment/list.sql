@@ -1,8 +1,10 @@
 -- A page of the enrollments of an account ($1), latest first, each with the sums of its deliveries
--- and the delivery of the step it is at. Every filter that is null lets all pass.
+-- and the delivery of the step it is at. Every filter that is null lets all pass; the contacts must meet
+-- the conditions $9 to $15, the enrollments $16 to $19.
 WITH page AS (
     SELECT e.*
     FROM enrollments e
+    JOIN contacts c USING (contact_id)
     WHERE e.account_id = $1
       AND ($2::BIGINT IS NULL OR e.workflow_id = $2)
       AND ($3::BIGINT IS NULL OR e.contact_id = $3)
@@ -10,6 +12,13 @@ WITH page AS (
       AND ($5::TEXT IS NULL OR e.exit_cause = $5)
       AND ($6::BIGINT IS NULL OR e.operation_id = $6)
       AND ($7::BIGINT IS NULL OR e.enrollment_id < $7)
+      AND c.fields @> ALL ($9::JSONB[]) AND NOT c.fields @> ANY ($10::JSONB[])
+      AND NOT c.fields ?| $11::TEXT[] AND c.fields ?& $12::TEXT[]
+      AND c.time_zone = ALL ($13::TEXT[]) AND c.time_zone <> ALL ($14::TEXT[])
+      AND c.phone LIKE ALL ($15::TEXT[])
+      AND ($16::INTEGER IS NULL OR e.position >= $16) AND ($17::INTEGER IS NULL OR e.position <= $17)
+      AND ($18::TIMESTAMPTZ IS NULL OR e.enrolled_at >= $18)
+      AND ($19::TIMESTAMPTZ IS NULL OR e.enrolled_at < $19)
     ORDER BY e.enrollment_id DESC
     LIMIT $8
 )

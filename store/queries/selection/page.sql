@@ -1,5 +1,6 @@
 -- A page of the contacts of an account ($1) that are chosen for a workflow ($2): all of them, or those
--- of some numbers ($3), or those whom an operation took out ($4). The page begins behind contact $5.
+-- of some numbers ($3), or those whom an operation took out ($4), or those of some enrollments ($5). They
+-- must meet the conditions $6 to $12. The page begins behind contact $13.
 SELECT c.contact_id, c.phone,
        c.fields AS "fields: Json<Fields>",
        c.opted_out_at IS NOT NULL AS "opted_out!",
@@ -22,6 +23,12 @@ WHERE c.account_id = $1
       FROM operations o
       JOIN enrollments e ON e.workflow_id = o.workflow_id AND e.operation_id = o.operation_id
       WHERE o.operation_id = $4))
-  AND ($5::BIGINT IS NULL OR c.contact_id > $5)
+  AND ($5::BIGINT[] IS NULL OR c.contact_id IN (
+      SELECT e.contact_id FROM enrollments e WHERE e.enrollment_id = ANY ($5)))
+  AND c.fields @> ALL ($6::JSONB[]) AND NOT c.fields @> ANY ($7::JSONB[])
+  AND NOT c.fields ?| $8::TEXT[] AND c.fields ?& $9::TEXT[]
+  AND c.time_zone = ALL ($10::TEXT[]) AND c.time_zone <> ALL ($11::TEXT[])
+  AND c.phone LIKE ALL ($12::TEXT[])
+  AND ($13::BIGINT IS NULL OR c.contact_id > $13)
 ORDER BY c.contact_id
-LIMIT $6
+LIMIT $14

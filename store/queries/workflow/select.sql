@@ -4,9 +4,10 @@ SELECT w.workflow_id, w.account_id, w.name, p.position, w.surplus_policy, w.epoc
        (SELECT count(*) FROM steps s WHERE s.workflow_id = w.workflow_id) AS "steps!",
        live.contacts AS "contacts!",
        live.since,
-       -- Only a pause or a deletion goes on after its first transaction.
+       -- A removal or an enrolment under way does not keep others from being enrolled.
        (SELECT max(o.operation_id) FROM operations o
-        WHERE o.workflow_id = w.workflow_id AND o.finished_at IS NULL) AS purged_by
+        WHERE o.workflow_id = w.workflow_id AND o.finished_at IS NULL
+          AND o.closed_epoch IS NOT NULL) AS purged_by
 FROM workflow_positions p
 JOIN workflows w USING (workflow_id)
 CROSS JOIN LATERAL (

@@ -10,6 +10,7 @@ use dripline_domain::money::Micros;
 use dripline_domain::phone::Phone;
 use serde::Serialize;
 
+use crate::selection::{Conditions, Object};
 use crate::{Pool, StoreError, row};
 
 /// One contact's way through one workflow, as it stands or as it ended.
@@ -90,6 +91,8 @@ pub struct EnrollmentFilter {
     pub cause: Option<ExitCause>,
     /// Only those that this pause, deletion or removal ended.
     pub operation_id: Option<OperationId>,
+    /// Only those for which this holds.
+    pub conditions: Conditions,
     /// Continue the list after this one.
     pub after: Option<EnrollmentId>,
     /// At most so many.
@@ -104,6 +107,7 @@ impl Default for EnrollmentFilter {
             live: None,
             cause: None,
             operation_id: None,
+            conditions: Conditions::default(),
             after: None,
             limit: 100,
         }
@@ -129,6 +133,8 @@ pub async fn list(
     account_id: AccountId,
     filter: &EnrollmentFilter,
 ) -> Result<Vec<EnrollmentListing>, StoreError> {
+    let conditions = &filter.conditions;
+    let columns = conditions.columns();
     let rows = sqlx::query_file_as!(
         Row,
         "queries/enrollment/list.sql",
@@ -140,6 +146,17 @@ pub async fn list(
         filter.operation_id.map(|id| id.0),
         filter.after.map(|id| id.0),
         filter.limit,
+        &columns.equal as &[Object],
+        &columns.unequal as &[Object],
+        &conditions.missing,
+        &conditions.present,
+        &conditions.time_zones,
+        &conditions.other_time_zones,
+        &columns.phones,
+        conditions.enrollment.first_position(),
+        conditions.enrollment.last_position(),
+        conditions.enrollment.enrolled_from,
+        conditions.enrollment.enrolled_before,
     )
     .fetch_all(pool)
     .await?;

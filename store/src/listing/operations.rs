@@ -1,10 +1,12 @@
-//! Pauses, deletions and removals: the receipts of what they took back.
+//! Operations: pauses, deletions and removals with the receipts of what they took back, and enrolments of
+//! many chunks.
 
 use chrono::{DateTime, Utc};
 use dripline_domain::ids::{AccountId, OperationId, WorkflowId};
 use dripline_domain::money::Micros;
 use serde::Serialize;
 
+use crate::operation::Preview;
 use crate::{Pool, StoreError, row};
 
 /// A recorded deed. Who was removed, from which step, and what came back for each is the list of
@@ -13,7 +15,7 @@ use crate::{Pool, StoreError, row};
 pub struct Operation {
     /// Its id.
     pub operation_id: OperationId,
-    /// `pause`, `delete` or `remove`.
+    /// `pause`, `delete`, `remove` or `enrol`.
     pub kind: String,
     /// The workflow.
     pub workflow_id: WorkflowId,
@@ -23,6 +25,14 @@ pub struct Operation {
     pub actor: String,
     /// Why, if they said.
     pub reason: Option<String>,
+    /// Whom a removal by filter chose, as it was asked for.
+    pub selection: Option<String>,
+    /// What there was to do when it began. `None` before that was counted.
+    pub preview: Option<Preview>,
+    /// Contacts enrolled so far.
+    pub enrolled_enrollments: u64,
+    /// What an enrolment has reserved and not used yet, in micros.
+    pub reserved_micros: Micros,
     /// Contacts taken out so far.
     pub removed_enrollments: u64,
     /// Queued messages cancelled so far.
@@ -33,7 +43,7 @@ pub struct Operation {
     pub released_micros: Micros,
     /// When it began.
     pub started_at: DateTime<Utc>,
-    /// When it was done. `None`: its purge goes on.
+    /// When it was done. `None`: it goes on.
     pub finished_at: Option<DateTime<Utc>>,
 }
 
@@ -49,6 +59,8 @@ pub async fn list(
     let rows = sqlx::query_as!(
         Row,
         "SELECT o.operation_id, o.kind, o.workflow_id, w.name AS workflow, o.actor, o.reason,
+                o.selection, o.preview_contacts, o.preview_messages, o.preview_segments,
+                o.preview_micros, o.preview_in_flight, o.enrolled_enrollments, o.reserved_micros,
                 o.removed_enrollments, o.cancelled_deliveries, o.released_segments,
                 o.released_micros, o.started_at, o.finished_at
          FROM operations o JOIN workflows w USING (workflow_id)
@@ -72,6 +84,8 @@ pub async fn show(pool: &Pool, id: OperationId) -> Result<Option<Operation>, Sto
     let row = sqlx::query_as!(
         Row,
         "SELECT o.operation_id, o.kind, o.workflow_id, w.name AS workflow, o.actor, o.reason,
+                o.selection, o.preview_contacts, o.preview_messages, o.preview_segments,
+                o.preview_micros, o.preview_in_flight, o.enrolled_enrollments, o.reserved_micros,
                 o.removed_enrollments, o.cancelled_deliveries, o.released_segments,
                 o.released_micros, o.started_at, o.finished_at
          FROM operations o JOIN workflows w USING (workflow_id)
@@ -90,6 +104,14 @@ struct Row {
     workflow: String,
     actor: String,
     reason: Option<String>,
+    selection: Option<String>,
+    preview_contacts: Option<i64>,
+    preview_messages: Option<i64>,
+    preview_segments: Option<i64>,
+    preview_micros: Option<i64>,
+    preview_in_flight: Option<i64>,
+    enrolled_enrollments: i64,
+    reserved_micros: Micros,
     removed_enrollments: i64,
     cancelled_deliveries: i64,
     released_segments: i64,
@@ -107,6 +129,16 @@ impl From<Row> for Operation {
             workflow: r.workflow,
             actor: r.actor,
             reason: r.reason,
+            selection: r.selection,
+            preview: Preview::read(
+                r.preview_contacts,
+                r.preview_messages,
+                r.preview_segments,
+                r.preview_micros,
+                r.preview_in_flight,
+            ),
+            enrolled_enrollments: row::count(r.enrolled_enrollments),
+            reserved_micros: r.reserved_micros,
             removed_enrollments: row::count(r.removed_enrollments),
             cancelled_deliveries: row::count(r.cancelled_deliveries),
             released_segments: row::count(r.released_segments),

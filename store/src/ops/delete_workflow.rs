@@ -6,22 +6,31 @@ use super::pause_workflow::{self, CloseWorkflowError, Closing, Fenced, Paused};
 use crate::retries::Retries;
 use crate::{Pool, advisory, position, step};
 
-/// Deletes the workflow and waits for the purge of whoever was in it. It disappears from every list,
-/// and its texts and timing are gone, in the same transaction that fences it; the ledger and the record
-/// of what was sent remain.
+/// Deletes the workflow and waits for the purge of whoever was in it.
 pub async fn delete_workflow(
     pool: &Pool,
     clock: &dyn Clock,
     closing: &Closing,
 ) -> Result<Paused, CloseWorkflowError> {
+    let fenced = fence_deleted(pool, clock, closing).await?;
+    Ok(pause_workflow::purge_fenced(pool, clock, fenced).await?)
+}
+
+/// Only the deletion's first transaction. The workflow disappears from every list, and its texts and
+/// timing are gone, in the same transaction that fences it; the ledger and the record of what was sent
+/// remain. The caller purges, or leaves it to the workers' sweep.
+pub async fn fence_deleted(
+    pool: &Pool,
+    clock: &dyn Clock,
+    closing: &Closing,
+) -> Result<Fenced, CloseWorkflowError> {
     let mut retries = Retries::default();
-    let fenced = loop {
+    loop {
         match run(pool, clock, closing).await {
             Err(CloseWorkflowError::Store(error)) if retries.again(&error).await => {}
-            done => break done?,
+            done => return done,
         }
-    };
-    Ok(pause_workflow::purge_fenced(pool, clock, fenced).await?)
+    }
 }
 
 async fn run(

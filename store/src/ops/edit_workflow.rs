@@ -182,6 +182,7 @@ async fn refuse_if_active(
     let name = name.to_owned();
     let unfinished = sqlx::query_scalar!(
         "SELECT operation_id FROM operations WHERE workflow_id = $1 AND finished_at IS NULL
+           AND closed_epoch IS NOT NULL
          ORDER BY operation_id LIMIT 1",
         workflow_id.0,
     )

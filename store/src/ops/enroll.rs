@@ -18,6 +18,7 @@ use crate::queue;
 use crate::retries::Retries;
 use crate::{Pool, StoreError};
 
+mod reserve;
 mod rows;
 
 use rows::Rows;
@@ -100,6 +101,13 @@ pub enum EnrollError {
         /// The operation.
         operation_id: OperationId,
     },
+    /// The enrolment that this chunk belongs to is over: a pause, a deletion or an edit has stopped it,
+    /// or nobody seemed to go on with it. What was reserved and not used was given back.
+    #[error("enrolment {operation_id} has ended")]
+    EnrolmentEnded {
+        /// The enrolment.
+        operation_id: OperationId,
+    },
     /// A contact's prices are not one for each step.
     #[error("contact {contact_id} has prices for {priced} steps, and the workflow has {steps}")]
     WrongSteps {
@@ -132,6 +140,38 @@ pub async fn enroll(
     clock: &dyn Clock,
     chunk: &EnrollChunk,
 ) -> Result<Enrolled, EnrollError> {
+    enroll_paid(pool, clock, chunk, Payment::Balance).await
+}
+
+/// Enrols chunk number `number` (from 1, one after the other) of an enrolment that has begun. The same as
+/// [`enroll`], but the price comes out of what the enrolment has reserved: its `hold` entry is the
+/// enrollments' own, and the balance is not touched. Running it again with the same number gives what it
+/// did the first time.
+pub async fn enroll_reserved(
+    pool: &Pool,
+    clock: &dyn Clock,
+    operation_id: OperationId,
+    number: u32,
+    chunk: &EnrollChunk,
+) -> Result<Enrolled, EnrollError> {
+    enroll_paid(pool, clock, chunk, Payment::Reserve { operation_id, number }).await
+}
+
+/// Where the price of a chunk comes from.
+#[derive(Clone, Copy)]
+enum Payment {
+    /// From what is available.
+    Balance,
+    /// From what an enrolment has reserved, for its chunk of that number.
+    Reserve { operation_id: OperationId, number: u32 },
+}
+
+async fn enroll_paid(
+    pool: &Pool,
+    clock: &dyn Clock,
+    chunk: &EnrollChunk,
+    payment: Payment,
+) -> Result<Enrolled, EnrollError> {
     // In the order of the contacts, so that two chunks never wait for each other in a ring.
     let mut contacts = BTreeMap::new();
     let mut repeated = Vec::new();
@@ -142,7 +182,7 @@ pub async fn enroll(
     }
     let mut retries = Retries::default();
     loop {
-        match run(pool, clock, chunk, &contacts).await {
+        match run(pool, clock, chunk, payment, &contacts).await {
             Err(EnrollError::Store(error)) if retries.again(&error).await => {}
             done => {
                 let mut done = done?;
@@ -159,16 +199,37 @@ async fn run(
     pool: &Pool,
     clock: &dyn Clock,
     chunk: &EnrollChunk,
+    payment: Payment,
     contacts: &Contacts<'_>,
 ) -> Result<Enrolled, EnrollError> {
     let mut tx = pool.begin().await?;
     situation::share_workflows(&mut tx, &[chunk.workflow_id]).await?;
     let workflow = read_workflow(&mut tx, chunk.workflow_id).await?;
-    let before = ledger::find_batch(&mut tx, chunk.batch_id, workflow.account_id, EntryKind::Hold);
-    if let Some(entry_id) = before.await? {
-        return done_before(&mut tx, &workflow, contacts, entry_id).await;
-    }
-    workflow.check(&mut tx, chunk, contacts).await?;
+    let entry_id = match payment {
+        Payment::Balance => {
+            let batch_id = chunk.batch_id;
+            let before =
+                ledger::find_batch(&mut tx, batch_id, workflow.account_id, EntryKind::Hold);
+            if let Some(entry_id) = before.await? {
+                return done_before(&mut tx, &workflow, contacts, entry_id).await;
+            }
+            workflow.check(&mut tx, chunk.revision).await?;
+            workflow.check_balance(&mut tx, chunk.required).await?;
+            books::reserve_entry(&mut tx).await?
+        }
+        Payment::Reserve { operation_id, number } => {
+            let reserve = reserve::lock(&mut tx, operation_id).await?;
+            if number <= reserve.chunks {
+                return done_before(&mut tx, &workflow, contacts, reserve.entry_id).await;
+            }
+            if !reserve.serves(&workflow) {
+                return Err(EnrollError::EnrolmentEnded { operation_id });
+            }
+            workflow.check(&mut tx, chunk.revision).await?;
+            reserve.entry_id
+        }
+    };
+    workflow.check_steps(contacts)?;
     let ids: Vec<i64> = contacts.keys().map(|id| id.0).collect();
     // Against an opt-out: one that is committed is seen by the next statement, and one that comes
     // later finds the enrollment.
@@ -182,7 +243,6 @@ async fn run(
     let (candidates, mut skipped) = sort_out(&mut tx, &workflow, contacts.keys()).await?;
     let now = clock.now();
     let rows = Rows::new(&candidates, contacts, &workflow, now)?;
-    let entry_id = books::reserve_entry(&mut tx).await?;
     let tickets = rows.insert(&mut tx, &workflow, entry_id, &chunk.actor, now).await?;
     queue::push(&mut tx, &tickets.values().cloned().collect::<Vec<_>>()).await?;
     let slipped: Vec<ContactId> =
@@ -193,8 +253,14 @@ async fn run(
     }
     let enrolled: Vec<ContactId> = tickets.into_keys().collect();
     let held: Hold = enrolled.iter().map(|id| total(contacts[id])).sum();
-    if !enrolled.is_empty() {
-        hold(&mut tx, chunk, &workflow, entry_id, enrolled.len(), held, now).await?;
+    match payment {
+        Payment::Balance if enrolled.is_empty() => {}
+        Payment::Balance => {
+            hold(&mut tx, chunk, &workflow, entry_id, enrolled.len(), held, now).await?;
+        }
+        Payment::Reserve { operation_id, number } => {
+            reserve::take(&mut tx, operation_id, number, enrolled.len(), held).await?;
+        }
     }
     tx.commit().await?;
     Ok(Enrolled { enrolled, skipped, segments: held.segments, held: held.micros })
@@ -232,7 +298,10 @@ async fn hold(
     Err(InsufficientBalance { needed: chunk.required.max(held.micros), available }.into())
 }
 
-async fn available(conn: &mut PgConnection, account_id: AccountId) -> Result<Micros, StoreError> {
+pub(super) async fn available(
+    conn: &mut PgConnection,
+    account_id: AccountId,
+) -> Result<Micros, StoreError> {
     let available = sqlx::query_scalar!(
         "SELECT available_micros FROM balances WHERE account_id = $1",
         account_id.0,
@@ -242,10 +311,10 @@ async fn available(conn: &mut PgConnection, account_id: AccountId) -> Result<Mic
     Ok(Micros(available))
 }
 
-struct Workflow {
-    workflow_id: WorkflowId,
-    account_id: AccountId,
-    epoch: i64,
+pub(super) struct Workflow {
+    pub(super) workflow_id: WorkflowId,
+    pub(super) account_id: AccountId,
+    pub(super) epoch: i64,
     revision: i64,
     exclusive: bool,
     steps: usize,
@@ -253,7 +322,7 @@ struct Workflow {
 }
 
 /// Reads the workflow, whose row is locked.
-async fn read_workflow(
+pub(super) async fn read_workflow(
     conn: &mut PgConnection,
     workflow_id: WorkflowId,
 ) -> Result<Workflow, EnrollError> {
@@ -280,21 +349,18 @@ async fn read_workflow(
 }
 
 impl Workflow {
-    /// Refuses the chunk where it must not be enrolled now.
-    async fn check(
+    /// Refuses where nobody must be enrolled now, or not at the prices of that revision.
+    pub(super) async fn check(
         &self,
         conn: &mut PgConnection,
-        chunk: &EnrollChunk,
-        contacts: &Contacts<'_>,
+        priced: i64,
     ) -> Result<(), EnrollError> {
-        if self.revision != chunk.revision {
-            return Err(EnrollError::WorkflowChanged {
-                priced: chunk.revision,
-                found: self.revision,
-            });
+        if self.revision != priced {
+            return Err(EnrollError::WorkflowChanged { priced, found: self.revision });
         }
         let unfinished = sqlx::query_scalar!(
             "SELECT operation_id FROM operations WHERE workflow_id = $1 AND finished_at IS NULL
+               AND closed_epoch IS NOT NULL
              ORDER BY operation_id LIMIT 1",
             self.workflow_id.0,
         )
@@ -303,6 +369,11 @@ impl Workflow {
         if let Some(id) = unfinished {
             return Err(EnrollError::PurgeUnfinished { operation_id: id.into() });
         }
+        Ok(())
+    }
+
+    /// Refuses prices that are not one for each step.
+    fn check_steps(&self, contacts: &Contacts<'_>) -> Result<(), EnrollError> {
         for contact in contacts.values() {
             for priced in [contact.step_segments.len(), contact.step_micros.len()] {
                 if priced != self.steps {
@@ -311,9 +382,18 @@ impl Workflow {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Refuses what costs more than there is.
+    pub(super) async fn check_balance(
+        &self,
+        conn: &mut PgConnection,
+        needed: Micros,
+    ) -> Result<(), EnrollError> {
         let available = available(conn, self.account_id).await?;
-        if available < chunk.required {
-            return Err(InsufficientBalance { needed: chunk.required, available }.into());
+        if available < needed {
+            return Err(InsufficientBalance { needed, available }.into());
         }
         Ok(())
     }
@@ -362,7 +442,7 @@ async fn sort_out(
     Ok((candidates, skipped))
 }
 
-fn total(contact: &PricedContact) -> Hold {
+pub(super) fn total(contact: &PricedContact) -> Hold {
     Hold {
         segments: contact.step_segments.iter().copied().map(u64::from).sum(),
         micros: contact.step_micros.iter().copied().sum(),

@@ -1,12 +1,14 @@
 //! Use cases: one file, one transaction each. Each takes the pool, begins and commits.
 
 mod adjust;
+mod begin_enrolment;
 mod books;
 mod create_account;
 mod create_route;
 mod create_workflow;
 mod delete_workflow;
 mod edit_workflow;
+mod end_enrolment;
 mod enroll;
 mod finish_attempts;
 mod give_up;
@@ -21,6 +23,7 @@ mod record_receipt;
 mod remove_contact;
 mod repeat_attempts;
 mod resolve_unknown;
+mod remove_contacts;
 mod settle;
 mod situation;
 mod start_attempts;
@@ -30,12 +33,17 @@ mod update_route;
 pub(crate) use books::hold;
 
 pub use adjust::{AdjustError, Adjustment, adjust};
+pub use begin_enrolment::{Enrolment, NewEnrolment, begin_enrolment};
 pub use create_account::{CreateAccountError, NewAccount, create_account};
 pub use create_route::{CreateRouteError, InvalidRoute, create_route};
 pub use create_workflow::{CreateWorkflowError, CreatedWorkflow, RouteNotFound, create_workflow};
-pub use delete_workflow::delete_workflow;
+pub use delete_workflow::{delete_workflow, fence_deleted};
 pub use edit_workflow::{ActiveWorkflow, Edit, EditWorkflowError, Edited, edit_workflow};
-pub use enroll::{EnrollChunk, EnrollError, Enrolled, PricedContact, SkipReason, enroll};
+pub(crate) use end_enrolment::end_abandoned;
+pub use end_enrolment::end_enrolment;
+pub use enroll::{
+    EnrollChunk, EnrollError, Enrolled, PricedContact, SkipReason, enroll, enroll_reserved,
+};
 pub use finish_attempts::{FinishRequest, Finished, finish_attempts};
 pub use give_up::{GiveUp, GiveUpRequest, give_up};
 pub use given_reference::{GivenKey, GivenReference};
@@ -53,5 +61,7 @@ pub use resolve_unknown::{Resolution, Resolved, resolve_unknown};
 pub use start_attempts::{
     StaleReason, Start, StartRequest, start_attempts, start_referenced_attempts,
 };
+pub use remove_contacts::{
+    BegunRemoval, Removals, RemovedContacts, begin_removal, remove_contacts,
 pub use top_up::{Booked, TopUp, TopUpError, top_up};
 pub use update_route::{UpdateRouteError, update_route};

@@ -9,6 +9,7 @@ use serde_json::json;
 use sqlx::PgConnection;
 
 use super::purge;
+use crate::operation::{self, NewOperation};
 use crate::plan::{self, InFlight};
 use crate::retries::Retries;
 use crate::trail::{self, Deed};
@@ -148,20 +149,20 @@ pub(super) async fn record(
     kind: &'static str,
     now: DateTime<Utc>,
 ) -> Result<Fenced, StoreError> {
-    let operation_id = sqlx::query_scalar!(
-        "INSERT INTO operations (account_id, workflow_id, kind, closed_epoch, actor, reason, started_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING operation_id",
-        closed.account_id.0,
-        closing.workflow_id.0,
+    let new = NewOperation {
+        account_id: closed.account_id,
+        workflow_id: closing.workflow_id,
         kind,
-        closed.epoch,
-        closing.actor,
-        closing.reason,
-        now,
-    )
-    .fetch_one(&mut *conn)
-    .await?;
+        closed_epoch: Some(closed.epoch),
+        selection: None,
+        batch_id: None,
+        actor: &closing.actor,
+        reason: closing.reason.as_deref(),
+        started_at: now,
+    };
+    let operation_id = operation::insert(conn, &new).await?;
     let in_flight = plan::in_flight(conn, closing.workflow_id, None).await?;
+    operation::record_in_flight(conn, operation_id, &in_flight).await?;
     let action = format!("workflow.{kind}");
     let deed = Deed {
         account_id: Some(closed.account_id),
@@ -177,7 +178,7 @@ pub(super) async fn record(
         at: now,
     };
     trail::record(conn, &deed).await?;
-    Ok(Fenced { operation_id: operation_id.into(), in_flight })
+    Ok(Fenced { operation_id, in_flight })
 }
 
 pub(super) async fn purge_fenced(

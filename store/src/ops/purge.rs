@@ -1,6 +1,7 @@
-//! The second half of a pause or delete: ends the closed enrollments chunk by chunk, each in one
-//! transaction, so that it can stop after any of them and be taken up by anybody.
+//! What a pause, a deletion or a removal by filter does after it was begun: ends its enrollments chunk
+//! by chunk, each in one transaction, so that it can stop after any of them and be taken up by anybody.
 
+use chrono::{DateTime, Utc};
 use dripline_domain::clock::Clock;
 use dripline_domain::enrollment::ExitCause;
 use dripline_domain::ids::{AccountId, OperationId, WorkflowId};
@@ -11,12 +12,18 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::books;
+use super::end_enrolment;
 use crate::ledger::{self, BalanceChange, NewEntry};
+use crate::operation;
+use crate::plan;
 use crate::retries::Retries;
-use crate::{Pool, StoreError, row};
+use crate::{Pool, StoreError, advisory, row};
 
 /// Enrollments in one chunk: long enough to be worth a commit, short enough that nobody waits.
 pub const PURGE_CHUNK: u32 = 5_000;
+
+/// Enrollments in one chunk of a removal, which keeps the workflow's other messages waiting.
+const REMOVAL_CHUNK: u32 = 1_000;
 
 /// What one chunk, or a whole purge, has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -40,6 +47,7 @@ pub async fn purge(
     clock: &dyn Clock,
     operation_id: OperationId,
 ) -> Result<PurgeProgress, StoreError> {
+    end_enrolment::end_closed(pool, clock, operation_id).await?;
     while !purge_chunk(pool, clock, operation_id, PURGE_CHUNK).await?.done {}
     let sums = sqlx::query!(
         "SELECT removed_enrollments, cancelled_deliveries, released_segments, released_micros
@@ -83,10 +91,20 @@ struct Operation {
     account_id: AccountId,
     workflow_id: WorkflowId,
     cause: ExitCause,
-    closed_epoch: i64,
+    scope: Scope,
     actor: String,
     reason: Option<String>,
     purged_to: i64,
+    previewed: bool,
+}
+
+/// Whom the operation takes out.
+#[derive(Clone, Copy)]
+enum Scope {
+    /// Everybody of this epoch and older ones.
+    Epoch(i64),
+    /// Its members.
+    Members,
 }
 
 async fn run(
@@ -96,69 +114,24 @@ async fn run(
     limit: u32,
 ) -> Result<PurgeProgress, StoreError> {
     let mut tx = pool.begin().await?;
+    fence_members(&mut tx, operation_id).await?;
     let Some(operation) = lock(&mut tx, operation_id).await? else {
         return Ok(PurgeProgress { done: true, ..PurgeProgress::default() });
+    };
+    if !operation.previewed {
+        preview(&mut tx, &operation).await?;
+    }
+    let limit = match operation.scope {
+        Scope::Epoch(_) => limit,
+        Scope::Members => limit.min(REMOVAL_CHUNK),
     };
     let mut chunk = lock_enrollments(&mut tx, &operation, operation.purged_to, limit).await?;
     if chunk.is_empty() && operation.purged_to > 0 {
         // Whoever was passed over by a chunk that was undone stands further up.
         chunk = lock_enrollments(&mut tx, &operation, 0, limit).await?;
     }
-    let mut progress = PurgeProgress::default();
     let now = clock.now();
-    if let Some((last_contact, _)) = chunk.last() {
-        let purged_to = *last_contact;
-        let ids: Vec<i64> = chunk.iter().map(|(_, id)| *id).collect();
-        let entry_id = books::reserve_entry(&mut tx).await?;
-        let done = sqlx::query_file!(
-            "queries/operation/purge.sql",
-            &ids,
-            entry_id.0,
-            now,
-            operation.cause.as_str(),
-            operation.actor,
-            operation.id.0,
-        )
-        .fetch_one(&mut *tx)
-        .await?;
-        progress = PurgeProgress {
-            done: false,
-            removed: row::count(done.removed),
-            cancelled: row::count(done.messages),
-            segments: row::count(done.segments),
-            released: done.micros.into(),
-        };
-        sqlx::query!(
-            "UPDATE operations
-             SET purged_to_contact_id = $2, removed_enrollments = removed_enrollments + $3,
-                 cancelled_deliveries = cancelled_deliveries + $4,
-                 released_segments = released_segments + $5, released_micros = released_micros + $6
-             WHERE operation_id = $1",
-            operation.id.0,
-            purged_to,
-            done.removed,
-            done.messages,
-            done.segments,
-            done.micros,
-        )
-        .execute(&mut *tx)
-        .await?;
-        if done.items > 0 {
-            let entry = NewEntry {
-                account_id: operation.account_id,
-                kind: EntryKind::Release,
-                amount: done.micros.into(),
-                segments: done.segments,
-                items: done.items,
-                batch_id: Uuid::now_v7(),
-                workflow_id: Some(operation.workflow_id),
-                actor: &operation.actor,
-                reason: operation.reason.as_deref(),
-                created_at: now,
-            };
-            books::write_reserved(&mut tx, entry_id, &entry).await?;
-        }
-    }
+    let mut progress = end(&mut tx, &operation, &chunk, now).await?;
     // Only a chunk that found less than it could take may be the last one.
     if chunk.len() < usize::try_from(limit).unwrap_or(usize::MAX) {
         progress.done = finish(&mut tx, &operation, now).await?;
@@ -177,16 +150,101 @@ async fn run(
     Ok(progress)
 }
 
+/// Ends a chunk of locked enrollments, with its entry and without the balance, which comes last.
+async fn end(
+    conn: &mut PgConnection,
+    operation: &Operation,
+    chunk: &[(i64, i64)],
+    now: DateTime<Utc>,
+) -> Result<PurgeProgress, StoreError> {
+    let Some((purged_to, _)) = chunk.last() else { return Ok(PurgeProgress::default()) };
+    let ids: Vec<i64> = chunk.iter().map(|(_, id)| *id).collect();
+    let entry_id = books::reserve_entry(conn).await?;
+    let done = sqlx::query_file!(
+        "queries/operation/purge.sql",
+        &ids,
+        entry_id.0,
+        now,
+        operation.cause.as_str(),
+        operation.actor,
+        operation.id.0,
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "UPDATE operations
+         SET purged_to_contact_id = $2, removed_enrollments = removed_enrollments + $3,
+             cancelled_deliveries = cancelled_deliveries + $4,
+             released_segments = released_segments + $5, released_micros = released_micros + $6
+         WHERE operation_id = $1",
+        operation.id.0,
+        purged_to,
+        done.removed,
+        done.messages,
+        done.segments,
+        done.micros,
+    )
+    .execute(&mut *conn)
+    .await?;
+    if let Scope::Members = operation.scope {
+        // Nothing fenced them before this chunk, so what left until now could not be cancelled.
+        let in_flight = plan::in_flight_of(conn, operation.workflow_id, &ids).await?;
+        operation::record_in_flight(conn, operation.id, &in_flight).await?;
+    }
+    if done.items > 0 {
+        let entry = NewEntry {
+            account_id: operation.account_id,
+            kind: EntryKind::Release,
+            amount: done.micros.into(),
+            segments: done.segments,
+            items: done.items,
+            batch_id: Uuid::now_v7(),
+            workflow_id: Some(operation.workflow_id),
+            actor: &operation.actor,
+            reason: operation.reason.as_deref(),
+            created_at: now,
+        };
+        books::write_reserved(conn, entry_id, &entry).await?;
+    }
+    Ok(PurgeProgress {
+        done: false,
+        removed: row::count(done.removed),
+        cancelled: row::count(done.messages),
+        segments: row::count(done.segments),
+        released: done.micros.into(),
+    })
+}
+
+/// Takes the workflow's gate alone where members are to be taken out: a mark locks deliveries in its
+/// own order and a settlement inserts the next one, so that a chunk among them would meet them in a ring.
+/// Behind a pause's fence there is nobody to be met.
+async fn fence_members(
+    conn: &mut PgConnection,
+    operation_id: OperationId,
+) -> Result<(), StoreError> {
+    let workflow_id = sqlx::query_scalar!(
+        "SELECT workflow_id FROM operations
+         WHERE operation_id = $1 AND finished_at IS NULL AND kind = 'remove'",
+        operation_id.0,
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    match workflow_id {
+        Some(id) => advisory::close_gate(conn, WorkflowId(id)).await,
+        None => Ok(()),
+    }
+}
+
 /// Locks an operation that has something to purge.
 async fn lock(
     conn: &mut PgConnection,
     operation_id: OperationId,
 ) -> Result<Option<Operation>, StoreError> {
     let row = sqlx::query!(
-        r#"SELECT account_id, workflow_id, kind, closed_epoch AS "closed_epoch!", actor, reason,
-                  purged_to_contact_id
+        r#"SELECT account_id, workflow_id, kind, closed_epoch, actor, reason, purged_to_contact_id,
+                  preview_contacts IS NOT NULL AS "previewed!"
            FROM operations
-           WHERE operation_id = $1 AND finished_at IS NULL AND closed_epoch IS NOT NULL
+           WHERE operation_id = $1 AND finished_at IS NULL AND kind <> 'enrol'
            FOR UPDATE"#,
         operation_id.0,
     )
@@ -198,13 +256,30 @@ async fn lock(
         workflow_id: row.workflow_id.into(),
         cause: match row.kind.as_str() {
             "delete" => ExitCause::WorkflowDeleted,
-            _ => ExitCause::WorkflowPaused,
+            "pause" => ExitCause::WorkflowPaused,
+            _ => ExitCause::Removed,
         },
-        closed_epoch: row.closed_epoch,
+        // `closed_epoch_iff_the_whole_workflow`.
+        scope: row.closed_epoch.map_or(Scope::Members, Scope::Epoch),
         actor: row.actor,
         reason: row.reason,
         purged_to: row.purged_to_contact_id,
+        previewed: row.previewed,
     }))
+}
+
+/// Counts what a pause or a deletion has to do. Behind its fence nobody comes in, so that it finds just
+/// what was closed, less what left by itself in between.
+async fn preview(conn: &mut PgConnection, operation: &Operation) -> Result<(), StoreError> {
+    let mut preview = plan::closed(conn, operation.workflow_id).await?;
+    let in_flight = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM operation_in_flight WHERE operation_id = $1"#,
+        operation.id.0,
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    preview.in_flight = row::count(in_flight);
+    operation::record_preview(conn, operation.id, &preview).await
 }
 
 /// Locks the next enrollments, in the order of their contacts. Gives contact and enrollment ids.
@@ -214,20 +289,47 @@ async fn lock_enrollments(
     behind_contact: i64,
     limit: u32,
 ) -> Result<Vec<(i64, i64)>, StoreError> {
-    let rows = sqlx::query!(
-        "SELECT contact_id, enrollment_id FROM enrollments
-         WHERE workflow_id = $1 AND exit_cause IS NULL AND epoch <= $2 AND contact_id > $3
-         ORDER BY contact_id
-         LIMIT $4
-         FOR UPDATE",
-        operation.workflow_id.0,
-        operation.closed_epoch,
-        behind_contact,
-        i64::from(limit),
-    )
-    .fetch_all(conn)
-    .await?;
+    let limit = i64::from(limit);
+    let rows = match operation.scope {
+        Scope::Epoch(closed) => {
+            sqlx::query_as!(
+                Locked,
+                "SELECT contact_id, enrollment_id FROM enrollments
+                 WHERE workflow_id = $1 AND exit_cause IS NULL AND epoch <= $2 AND contact_id > $3
+                 ORDER BY contact_id
+                 LIMIT $4
+                 FOR UPDATE",
+                operation.workflow_id.0,
+                closed,
+                behind_contact,
+                limit,
+            )
+            .fetch_all(conn)
+            .await?
+        }
+        Scope::Members => {
+            sqlx::query_as!(
+                Locked,
+                "SELECT e.contact_id, e.enrollment_id
+                 FROM operation_members m JOIN enrollments e USING (enrollment_id)
+                 WHERE m.operation_id = $1 AND m.contact_id > $2 AND e.exit_cause IS NULL
+                 ORDER BY m.contact_id
+                 LIMIT $3
+                 FOR UPDATE OF e",
+                operation.id.0,
+                behind_contact,
+                limit,
+            )
+            .fetch_all(conn)
+            .await?
+        }
+    };
     Ok(rows.into_iter().map(|row| (row.contact_id, row.enrollment_id)).collect())
+}
+
+struct Locked {
+    contact_id: i64,
+    enrollment_id: i64,
 }
 
 /// Ends the operation if nobody is left. Asked in a statement of its own, after every lock, so that it
@@ -235,19 +337,35 @@ async fn lock_enrollments(
 async fn finish(
     conn: &mut PgConnection,
     operation: &Operation,
-    now: chrono::DateTime<chrono::Utc>,
+    now: DateTime<Utc>,
 ) -> Result<bool, StoreError> {
-    let done = sqlx::query!(
-        "UPDATE operations SET finished_at = $3
-         WHERE operation_id = $1 AND NOT EXISTS (
-             SELECT FROM enrollments
-             WHERE workflow_id = $4 AND exit_cause IS NULL AND epoch <= $2)",
-        operation.id.0,
-        operation.closed_epoch,
-        now,
-        operation.workflow_id.0,
-    )
-    .execute(conn)
-    .await?;
+    let done = match operation.scope {
+        Scope::Epoch(closed) => {
+            sqlx::query!(
+                "UPDATE operations SET finished_at = $3
+                 WHERE operation_id = $1 AND NOT EXISTS (
+                     SELECT FROM enrollments
+                     WHERE workflow_id = $4 AND exit_cause IS NULL AND epoch <= $2)",
+                operation.id.0,
+                closed,
+                now,
+                operation.workflow_id.0,
+            )
+            .execute(conn)
+            .await?
+        }
+        Scope::Members => {
+            sqlx::query!(
+                "UPDATE operations SET finished_at = $2
+                 WHERE operation_id = $1 AND NOT EXISTS (
+                     SELECT FROM operation_members m JOIN enrollments e USING (enrollment_id)
+                     WHERE m.operation_id = $1 AND e.exit_cause IS NULL)",
+                operation.id.0,
+                now,
+            )
+            .execute(conn)
+            .await?
+        }
+    };
     Ok(done.rows_affected() == 1)
 }

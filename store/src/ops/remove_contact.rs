@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::books::{Books, hold};
 use super::settle::{Changes, DeliveryChange, DeliveryTo, EnrollmentChange, EnrollmentTo, Owner};
 use super::situation;
+use crate::operation::{self, signed};
 use crate::plan::{self, InFlight};
 use crate::retries::Retries;
 use crate::{Pool, StoreError, row};
@@ -222,6 +223,7 @@ async fn lock_queued(
     }))
 }
 
+/// A removal of one contact is done when it begins, so that it found just what it did.
 async fn record(
     conn: &mut PgConnection,
     removal: &Removal,
@@ -229,12 +231,13 @@ async fn record(
     removed: &Removed,
     now: DateTime<Utc>,
 ) -> Result<OperationId, StoreError> {
-    let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     let id = sqlx::query_scalar!(
         "INSERT INTO operations (account_id, workflow_id, kind, actor, reason, removed_enrollments,
                                  cancelled_deliveries, released_segments, released_micros,
-                                 started_at, finished_at)
-         VALUES ($1, $2, 'remove', $3, $4, 1, $5, $6, $7, $8, $8) RETURNING operation_id",
+                                 preview_contacts, preview_messages, preview_segments,
+                                 preview_micros, preview_in_flight, started_at, finished_at)
+         VALUES ($1, $2, 'remove', $3, $4, 1, $5, $6, $7, 1, $5, $6, $7, $9, $8, $8)
+         RETURNING operation_id",
         owner.account_id.0,
         owner.workflow_id.0,
         removal.actor,
@@ -243,8 +246,10 @@ async fn record(
         signed(removed.segments),
         removed.released.0,
         now,
+        signed(removed.in_flight.len() as u64),
     )
-    .fetch_one(conn)
+    .fetch_one(&mut *conn)
     .await?;
+    operation::record_in_flight(conn, OperationId(id), &removed.in_flight).await?;
     Ok(OperationId(id))
 }

@@ -1,4 +1,4 @@
-//! Goes on with pauses and deletes whose caller is gone.
+//! Goes on with pauses, deletions and removals whose caller is gone.
 
 use dripline_domain::clock::Clock;
 use dripline_domain::ids::OperationId;
@@ -10,7 +10,8 @@ use crate::{Pool, StoreError};
 /// caller is still working on is shared with that caller.
 pub async fn unfinished_purges(pool: &Pool, clock: &dyn Clock) -> Result<u64, StoreError> {
     let unfinished = sqlx::query_scalar!(
-        "SELECT operation_id FROM operations WHERE finished_at IS NULL ORDER BY operation_id"
+        "SELECT operation_id FROM operations WHERE finished_at IS NULL AND kind <> 'enrol'
+         ORDER BY operation_id"
     )
     .fetch_all(pool)
     .await?;

@@ -9,7 +9,7 @@ use dripline_store::contact::{self, ContactFilter};
 use dripline_store::ops::{
     Closing, ImportContactsError, Imported, import_contacts, opt_out, pause_workflow,
 };
-use dripline_store::selection::{self, Obstacle, Selection};
+use dripline_store::selection::{self, Audience, Obstacle, Selection};
 use dripline_store::testing::TestDatabase;
 use dripline_store::testing::factory::{ACTOR, Account, Contacts, Enrolment, Scene, Workflow};
 
@@ -76,7 +76,7 @@ async fn an_import_of_many_takes_more_than_one_chunk() {
     let many: Vec<_> = (0..12_345).map(|n| draft(n, "someone")).collect();
     let report = import(pool, account_id, &many).await;
     assert_eq!(report, Imported { inserted: 12_345, updated: 0, unchanged: 0 });
-    assert_eq!(selection::count(pool, account_id, &Selection::All).await.unwrap(), 12_345);
+    assert_eq!(selection::count(pool, account_id, &Selection::All.into()).await.unwrap(), 12_345);
     let report = import(pool, account_id, &many).await;
     assert_eq!(report, Imported { inserted: 0, updated: 0, unchanged: 12_345 });
 }
@@ -143,8 +143,8 @@ async fn a_selection_says_what_stands_in_the_way_of_each() {
     Enrolment::default().create(pool, &SystemClock, other, &scene.contacts[1..2]).await;
     opt_out(pool, &SystemClock, scene.contacts[2], ACTOR).await.unwrap();
 
-    let page =
-        selection::page(pool, scene.account_id, scene.workflow_id, &Selection::All, None, 100);
+    let all = Selection::All.into();
+    let page = selection::page(pool, scene.account_id, scene.workflow_id, &all, None, 100);
     let obstacles: Vec<_> = page.await.unwrap().into_iter().map(|c| c.obstacle).collect();
     let in_other = Obstacle::InOtherWorkflow { workflow: "other".to_owned() };
     assert_eq!(
@@ -161,13 +161,13 @@ async fn people_are_chosen_by_their_numbers_or_from_a_receipt() {
     let closing = Closing { workflow_id: scene.workflow_id, actor: ACTOR.to_owned(), reason: None };
     let paused = pause_workflow(pool, &SystemClock, &closing).await.unwrap();
     Contacts::many(3).create(pool, &SystemClock, scene.account_id).await;
-    let chosen = async |selection: &Selection, after, limit| {
+    let chosen = async |audience: &Audience, after, limit| {
         let (account, workflow) = (scene.account_id, scene.workflow_id);
-        let page = selection::page(pool, account, workflow, selection, after, limit).await;
+        let page = selection::page(pool, account, workflow, audience, after, limit).await;
         page.unwrap().into_iter().map(|c| c.contact_id).collect::<Vec<_>>()
     };
 
-    let receipt = Selection::Operation(paused.operation_id);
+    let receipt = Selection::Operation(paused.operation_id).into();
     assert_eq!(selection::count(pool, scene.account_id, &receipt).await.unwrap(), 4);
     assert_eq!(chosen(&receipt, None, 3).await, scene.contacts[..3]);
     assert_eq!(chosen(&receipt, Some(scene.contacts[2]), 3).await, scene.contacts[3..]);
@@ -176,7 +176,7 @@ async fn people_are_chosen_by_their_numbers_or_from_a_receipt() {
     let phones = vec![phone(1), known, phone(2)];
     let unknown = selection::unknown_phones(pool, scene.account_id, &phones).await.unwrap();
     assert_eq!(unknown, [phone(1), phone(2)]);
-    let by_number = Selection::Phones(phones);
+    let by_number = Selection::Phones(phones).into();
     assert_eq!(chosen(&by_number, None, 9).await, scene.contacts[1..2]);
     assert_eq!(selection::count(pool, scene.account_id, &by_number).await.unwrap(), 1);
 }

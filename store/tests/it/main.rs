@@ -13,6 +13,7 @@ mod evidence_races;
 mod journey;
 mod listings;
 mod money;
+mod operations;
 mod order;
 mod property;
 mod races;

@@ -10,7 +10,7 @@ use super::report::{AddReport, Plan};
 use crate::confirm;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::failure::{Failure, refuse};
+use crate::failure::{Failure, refuse, usage};
 use crate::money;
 use crate::output::Output;
 use crate::output::words::{count, shell_word};
@@ -31,6 +31,11 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::Result<Exit> {
+    if args.choice.is_empty() {
+        return Err(usage("say whom to enrol")
+            .hint("--all, --phone, --file or --from-operation, and --where for some of them")
+            .into());
+    }
     let account = ctx.account().await?;
     let detail = ctx.workflow_detail(&account, &args.workflow).await?;
     let workflow = &detail.workflow;
@@ -44,7 +49,10 @@ pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::
     }
     let partial = args.choice.partial;
     let choice = args.choice.read(ctx, &account).await?;
-    let priced = pricing::price(ctx, &account, &detail, &choice.selection).await?;
+    if !choice.audience.conditions.enrollment.is_empty() {
+        return Err(usage("`step` and `enrolled` speak of contacts who are in a workflow").into());
+    }
+    let priced = pricing::price(ctx, &account, &detail, &choice.audience).await?;
     let plan = make_plan(ctx, &account, &choice, &priced).await?;
     let dry_run = args.confirm.is_dry_run();
     let mut report = AddReport::new(dry_run, workflow, &account, plan);

@@ -5,7 +5,7 @@ use dripline_domain::ids::{EnrollmentId, OperationId};
 use dripline_store::listing::enrollments::{self, EnrollmentFilter, EnrollmentListing};
 use serde::Serialize;
 
-use super::rows;
+use super::{condition, rows};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::output::page::{Column, Page};
@@ -30,6 +30,8 @@ pub(crate) struct Args {
     /// Only those that this pause, deletion or removal ended.
     #[arg(long, value_name = "ID")]
     operation: Option<OperationId>,
+    #[command(flatten)]
+    conditions: condition::Args,
     /// Continue the list after the enrollment with this id.
     #[arg(long, value_name = "ID")]
     after: Option<EnrollmentId>,
@@ -93,6 +95,7 @@ pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::
         live: args.live,
         cause: args.cause,
         operation_id: args.operation,
+        conditions: args.conditions.read(),
         after: args.after,
         limit: args.limit,
     };

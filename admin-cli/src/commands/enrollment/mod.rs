@@ -2,10 +2,12 @@
 
 mod add;
 mod choice;
+mod condition;
 mod enrolling;
 mod list;
 mod pricing;
 mod remove;
+mod remove_chosen;
 mod report;
 pub(crate) mod rows;
 

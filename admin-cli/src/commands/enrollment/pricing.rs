@@ -8,7 +8,7 @@ use dripline_domain::money::Micros;
 use dripline_domain::phone::Phone;
 use dripline_store::account::Account;
 use dripline_store::ops::PricedContact;
-use dripline_store::selection::{self, Candidate, Obstacle, Selection};
+use dripline_store::selection::{self, Audience, Candidate, Obstacle};
 use dripline_store::workflow::WorkflowDetail;
 use serde::Serialize;
 
@@ -96,7 +96,7 @@ pub(super) async fn price(
     ctx: &Context,
     account: &Account,
     detail: &WorkflowDetail,
-    chosen: &Selection,
+    chosen: &Audience,
 ) -> anyhow::Result<Priced> {
     let steps = quote_steps(ctx, detail).await?;
     let pool = ctx.pool().await?;

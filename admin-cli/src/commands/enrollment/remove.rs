@@ -1,5 +1,7 @@
 //! `dripline enrollment remove`.
 
+use std::time::Duration;
+
 use dripline_domain::ids::{ContactId, EnrollmentId, OperationId};
 use dripline_domain::money::Micros;
 use dripline_domain::phone::Phone;
@@ -9,31 +11,47 @@ use dripline_store::ops::{Removal, RemoveContactError, remove_contact};
 use dripline_store::plan::{self, InFlight, RemovalPlan};
 use serde::Serialize;
 
+use super::choice;
+use super::remove_chosen::{self, Manner};
+use crate::commands::operation::waiting::Waiting;
 use crate::commands::workflow::taken::Taken;
 use crate::confirm::{self, Confirmed};
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::failure::refuse;
+use crate::failure::{refuse, usage};
 use crate::money;
 use crate::output::page::{Column, Page};
 use crate::output::words::{count, shell_word};
 use crate::output::{Output, Report};
 
 /// Take contacts out of a workflow; refund what was not sent. Everybody else goes on.
+///
+/// With enrollment ids, or with --contact, each contact is one operation. With --workflow and --all,
+/// --phone, --file, --from-operation, --where or enrollment ids, all of them are one operation: exactly
+/// those whom the plan shows are removed, less who has left by then, and it goes on whatever becomes of
+/// this command.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The enrollments, by id.
-    #[arg(required_unless_present = "contact", conflicts_with = "contact")]
+    #[arg(conflicts_with = "contact")]
     enrollments: Vec<EnrollmentId>,
     /// A contact, by phone number or id, instead of an enrollment. Can be repeated.
     #[arg(long, value_name = "CONTACT", allow_hyphen_values = true)]
     contact: Vec<String>,
-    /// Out of which workflow the contacts are taken; needed when one is in several.
-    #[arg(long, value_name = "WORKFLOW", requires = "contact")]
+    /// Out of which workflow the contacts are taken; needed when they are chosen by anything but
+    /// their ids, and when a contact is in several.
+    #[arg(long, value_name = "WORKFLOW")]
     workflow: Option<String>,
+    #[command(flatten)]
+    choice: choice::Args,
     /// Why, kept with the operation.
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
+    /// Wait until what is in flight has an outcome, at most so many seconds (60). Afterwards the
+    /// list of what is in flight is empty, or names each message whose outcome only the carrier
+    /// knows. Ctrl-C ends the waiting; what was begun goes on.
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "60")]
+    wait: Option<u64>,
     #[command(flatten)]
     confirm: confirm::Args,
 }
@@ -164,6 +182,14 @@ impl RemoveReport {
 
 pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::Result<Exit> {
     let account = ctx.account().await?;
+    if !args.choice.is_empty() || (!args.enrollments.is_empty() && args.workflow.is_some()) {
+        return chosen(args, ctx, &account, out).await;
+    }
+    if args.enrollments.is_empty() && args.contact.is_empty() {
+        return Err(usage("say whom to remove")
+            .hint("enrollment ids, --contact, or --workflow with --where or another choice")
+            .into());
+    }
     let mut plan: Vec<PlanLine> = Vec::new();
     for id in enrollment_ids(&args, ctx, &account).await? {
         if !plan.iter().any(|plan| plan.enrollment_id == id) {
@@ -182,8 +208,53 @@ pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::
         return Ok(Exit::Done);
     };
     remove(ctx, &mut report, args.reason, confirmed).await?;
+    if let Some(seconds) = args.wait {
+        wait(ctx, &mut report, Duration::from_secs(seconds)).await?;
+    }
     out.data(&report)?;
     Ok(Exit::Done)
+}
+
+/// One operation for all.
+async fn chosen(
+    args: Args,
+    ctx: &Context,
+    account: &Account,
+    out: &mut Output,
+) -> anyhow::Result<Exit> {
+    let Some(workflow) = &args.workflow else {
+        return Err(usage("say out of which workflow to remove them, with --workflow").into());
+    };
+    if !args.contact.is_empty() {
+        return Err(usage("--contact names one contact; use --phone to choose several").into());
+    }
+    let workflow = ctx.workflow(account, workflow).await?;
+    let manner = Manner {
+        reason: args.reason,
+        wait: args.wait.map(Duration::from_secs),
+        partial: args.choice.partial,
+        confirm: args.confirm,
+    };
+    let named = args.choice.names_contacts();
+    let mut choice = args.choice.read(ctx, account).await?;
+    if !args.enrollments.is_empty() {
+        if named {
+            return Err(usage("enrollment ids are one choice, and there is another").into());
+        }
+        choice.among_enrollments(args.enrollments);
+    }
+    remove_chosen::run(ctx, account, &workflow, choice, manner, out).await
+}
+
+/// Keeps in each receipt what has no outcome yet, until nothing of it is being sent.
+async fn wait(ctx: &Context, report: &mut RemoveReport, limit: Duration) -> anyhow::Result<()> {
+    let mut waiting = Waiting::begin()?;
+    for removed in &mut report.removed {
+        if let Some(id) = removed.operation_id {
+            removed.in_flight = waiting.until_settled(ctx, id, Some(limit)).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn enrollment_ids(

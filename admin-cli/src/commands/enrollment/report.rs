@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dripline_domain::ids::ContactId;
+use dripline_domain::ids::{ContactId, OperationId};
 use dripline_domain::money::Micros;
 use dripline_domain::phone::Phone;
 use dripline_store::account::Account;
@@ -48,6 +48,9 @@ pub(super) struct Plan {
 /// What happened.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Enrolled {
+    /// The recorded operation, of more contacts than one transaction takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) operation_id: Option<OperationId>,
     pub(super) contacts: u64,
     pub(super) segments: u64,
     pub(super) held_micros: Micros,

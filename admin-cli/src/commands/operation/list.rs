@@ -10,7 +10,9 @@ use crate::output::page::{Column, Page};
 use crate::output::words::time;
 use crate::output::{Output, Report};
 
-/// List recorded pauses, deletions and removals, newest first.
+/// List recorded pauses, deletions, removals and large enrolments, newest first.
+///
+/// An enrolment is recorded when it takes more than one transaction: more than 5,000 contacts.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Only of this workflow.
@@ -51,7 +53,7 @@ impl Report for Operations {
                 operation.actor.clone(),
                 time(operation.started_at),
                 operation.finished_at.map_or_else(|| "goes on".to_owned(), time),
-                operation.removed_enrollments.to_string(),
+                (operation.removed_enrollments + operation.enrolled_enrollments).to_string(),
                 operation.cancelled_deliveries.to_string(),
                 operation.released_micros.to_string(),
                 operation.reason.clone().unwrap_or_default(),

@@ -2,23 +2,22 @@
 
 use std::time::Duration;
 
-use dripline_domain::delivery::DeliveryState;
 use dripline_domain::ids::OperationId;
 use dripline_store::account::Account;
-use dripline_store::ops::{CloseWorkflowError, Closing, Paused, delete_workflow, pause_workflow};
+use dripline_store::ops::{CloseWorkflowError, Closing, Fenced, fence_deleted, fence_workflow};
 use dripline_store::plan;
 use dripline_store::workflow::Workflow;
 use serde::Serialize;
 
 use super::taken::Taken;
 use crate::commands::operation::show::enrol_again;
+use crate::commands::operation::waiting::Waiting;
 use crate::confirm::{self, Confirmed};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::refuse;
 use crate::output::page::Page;
 use crate::output::{Output, Report};
-use crate::progress;
 
 /// What pause and delete ask for.
 #[derive(Debug, clap::Args)]
@@ -31,7 +30,7 @@ pub(crate) struct Args {
     reason: Option<String>,
     /// Wait until what is in flight has an outcome, at most so many seconds (60). Afterwards the
     /// list of what is in flight is empty, or names each message whose outcome only the carrier
-    /// knows.
+    /// knows. Ctrl-C ends the waiting; what was begun goes on.
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "60")]
     wait: Option<u64>,
     #[command(flatten)]
@@ -127,15 +126,18 @@ pub(super) async fn run(
     let Some(confirmed) = args.confirm.ask(out, &report, &question)? else {
         return Ok(Exit::Done);
     };
-    let done = close(ctx, &workflow, stop, args.reason, confirmed).await?;
-    report.operation_id = Some(done.operation_id);
-    let again = stop == Stop::Pause && done.removed > 0;
-    report.enrol_again = again.then(|| enrol_again(&workflow.name, done.operation_id));
-    let mut receipt = Taken::from(done);
-    if let Some(seconds) = args.wait {
-        wait(ctx, &workflow, &mut receipt, Duration::from_secs(seconds)).await?;
-    }
-    report.receipt = Some(receipt);
+    let mut waiting = Waiting::begin()?;
+    let fenced = close(ctx, &workflow, stop, args.reason, confirmed).await?;
+    let id = fenced.operation_id;
+    let done = waiting.until_finished(ctx, id).await?;
+    let in_flight = match args.wait {
+        Some(seconds) => waiting.until_settled(ctx, id, Some(Duration::from_secs(seconds))).await?,
+        None => fenced.in_flight,
+    };
+    report.operation_id = Some(id);
+    let again = stop == Stop::Pause && done.removed_enrollments > 0;
+    report.enrol_again = again.then(|| enrol_again(&workflow.name, id));
+    report.receipt = Some(Taken::by(&done, in_flight));
     out.data(&report)?;
     Ok(Exit::Done)
 }
@@ -160,21 +162,20 @@ fn new_report(
     }
 }
 
+/// The fence, after which nothing more can leave. The purge goes on from whichever process.
 async fn close(
     ctx: &Context,
     workflow: &Workflow,
     stop: Stop,
     reason: Option<String>,
     _: Confirmed,
-) -> anyhow::Result<Paused> {
+) -> anyhow::Result<Fenced> {
     let pool = ctx.pool().await?;
     let closing = Closing { workflow_id: workflow.workflow_id, actor: ctx.actor.clone(), reason };
-    let spinner = progress::spinner("cancelling and refunding");
     let closed = match stop {
-        Stop::Pause => pause_workflow(pool, &ctx.clock, &closing).await,
-        Stop::Delete => delete_workflow(pool, &ctx.clock, &closing).await,
+        Stop::Pause => fence_workflow(pool, &ctx.clock, &closing).await,
+        Stop::Delete => fence_deleted(pool, &ctx.clock, &closing).await,
     };
-    spinner.finish_and_clear();
     closed.map_err(|error| match error {
         CloseWorkflowError::NotFound(_) => {
             refuse(format!("workflow `{}` was deleted just now", workflow.name)).into()
@@ -183,28 +184,4 @@ async fn close(
             anyhow::Error::new(error).context(format!("close workflow `{}`", workflow.name))
         }
     })
-}
-
-/// Keeps in the receipt's list what has no outcome yet, until nothing of it is on the wire. What is
-/// `unknown` stays: waiting does not answer it.
-async fn wait(
-    ctx: &Context,
-    workflow: &Workflow,
-    receipt: &mut Taken,
-    limit: Duration,
-) -> anyhow::Result<()> {
-    let pool = ctx.pool().await?;
-    let spinner = progress::spinner("waiting for what is in flight");
-    let begin = std::time::Instant::now();
-    while receipt.in_flight.iter().any(|attempt| attempt.state == DeliveryState::Sending)
-        && begin.elapsed() < limit
-    {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        let now = plan::pause(pool, workflow.workflow_id).await?.in_flight;
-        let was = std::mem::take(&mut receipt.in_flight);
-        let same = |id| now.iter().find(|attempt| attempt.delivery_id == id);
-        receipt.in_flight = was.iter().filter_map(|old| same(old.delivery_id)).cloned().collect();
-    }
-    spinner.finish_and_clear();
-    Ok(())
 }

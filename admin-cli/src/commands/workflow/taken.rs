@@ -2,8 +2,9 @@
 
 use dripline_domain::delivery::DeliveryState;
 use dripline_domain::money::Micros;
-use dripline_store::ops::Paused;
-use dripline_store::plan::{InFlight, PausePlan};
+use dripline_store::listing::operations::Operation;
+use dripline_store::operation::Preview;
+use dripline_store::plan::{InFlight, PausePlan, RemovalsPlan};
 use serde::Serialize;
 
 use crate::money;
@@ -32,19 +33,25 @@ impl From<PausePlan> for Taken {
     }
 }
 
-impl From<Paused> for Taken {
-    fn from(paused: Paused) -> Self {
-        Self {
-            contacts: paused.removed,
-            messages: paused.cancelled,
-            segments: paused.segments,
-            refund_micros: paused.released,
-            in_flight: paused.in_flight,
-        }
+impl From<RemovalsPlan> for Taken {
+    fn from(plan: RemovalsPlan) -> Self {
+        let Preview { contacts, messages, segments, micros, .. } = plan.preview();
+        Self { contacts, messages, segments, refund_micros: micros, in_flight: plan.in_flight }
     }
 }
 
 impl Taken {
+    /// What an operation has taken back, and what of it is in flight.
+    pub(crate) fn by(operation: &Operation, in_flight: Vec<InFlight>) -> Self {
+        Self {
+            contacts: operation.removed_enrollments,
+            messages: operation.cancelled_deliveries,
+            segments: operation.released_segments,
+            refund_micros: operation.released_micros,
+            in_flight,
+        }
+    }
+
     /// Lays it out with the verbs of a plan (`remove`) or of a receipt (`removed`).
     pub(crate) fn lay_out(
         &self,
