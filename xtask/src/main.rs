@@ -10,6 +10,7 @@ mod demo;
 mod interrupt;
 mod plugins;
 mod process;
+mod races;
 mod say;
 mod server;
 mod sqlx;
@@ -36,6 +37,8 @@ enum Command {
     Demo(demo::Args),
     /// Run every test on a Postgres of its own
     Test(test::Args),
+    /// The long form of the store's races: 10,000 marks against pauses, 1,000 against removals
+    Races(races::Args),
     /// Build the plugins and collect them in target/plugins
     Plugins(plugins::Args),
     /// Bring the offline data of the queries up to date, or check that it is
@@ -72,6 +75,7 @@ fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Demo(args) => demo::run(&workspace, &args),
         Command::Test(args) => test::run(&workspace, &args),
+        Command::Races(args) => races::run(&workspace, &args),
         Command::Plugins(args) => plugins::run(&workspace, &args),
         Command::Sqlx(args) => sqlx::run(&workspace, &args),
         Command::Ci(args) => ci::run(&workspace, &args),

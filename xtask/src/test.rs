@@ -47,6 +47,14 @@ pub(crate) fn run_checked(workspace: &Workspace, references: &Path) -> anyhow::R
     run_plugins_tests(workspace)
 }
 
+/// The store's races whose names contain one of `filters`, in their long form.
+pub(crate) fn run_long_races(workspace: &Workspace, filters: &[String]) -> anyhow::Result<()> {
+    let args = Args { package: vec!["dripline-store".to_owned()], filters: filters.to_vec() };
+    let mut environment = Environment::prepare(workspace)?;
+    environment.variables.push(("DRIPLINE_RACES", "long".into()));
+    environment.run_tests(workspace, &args)
+}
+
 /// What tests find in their environment.
 struct Environment {
     variables: Vec<(&'static str, std::ffi::OsString)>,
