@@ -63,5 +63,6 @@ pub use start_attempts::{
 };
 pub use remove_contacts::{
     BegunRemoval, Removals, RemovedContacts, begin_removal, remove_contacts,
+};
 pub use top_up::{Booked, TopUp, TopUpError, top_up};
 pub use update_route::{UpdateRouteError, update_route};

@@ -36,6 +36,8 @@ fn deed() -> impl Strategy<Value = Deed> {
         1 => index().prop_map(|queued| Deed::GiveUpClosed { queued }),
         2 => index().prop_map(|workflow| Deed::Pause { workflow }),
         3 => index().prop_map(|live| Deed::Remove { live }),
+        2 => (index(), any::<u8>())
+            .prop_map(|(workflow, contacts)| Deed::RemoveSome { workflow, contacts }),
         3 => (index(), 1..5_usize, any::<bool>())
             .prop_map(|(workflow, steps, charge)| Deed::Edit { workflow, steps, charge }),
         1 => index().prop_map(|workflow| Deed::Delete { workflow }),

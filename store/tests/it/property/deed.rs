@@ -12,7 +12,7 @@ pub(super) enum Deed {
     Adjust {
         micros: i64,
     },
-    /// Every contact whose bit is set; the workflow's steps take as many of the segments as they need.
+    /// Every contact whose bit is set, chunk by chunk if the highest one is; the workflow's steps take as many of the segments as they need.
     Enroll {
         workflow: Index,
         contacts: u8,
@@ -59,6 +59,11 @@ pub(super) enum Deed {
     },
     Remove {
         live: Index,
+    },
+    /// Takes every contact whose bit is set out of a workflow.
+    RemoveSome {
+        workflow: Index,
+        contacts: u8,
     },
     Edit {
         workflow: Index,

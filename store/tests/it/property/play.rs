@@ -10,11 +10,12 @@ use dripline_domain::money::Micros;
 use dripline_domain::receipt::ReceiptStatus;
 use dripline_domain::workflow::{SurplusPolicy, WorkflowDraft};
 use dripline_store::ops::{
-    AdjustError, Adjustment, Closing, Edit, EditWorkflowError, EnrollChunk, EnrollError, GiveUp,
-    GiveUpRequest, PricedContact, Receipt, ReceiptOf, Received, Removal, Repeat, RepeatRequest,
-    Resolved, StaleRepeat, Start, TopUp, adjust, delete_workflow, edit_workflow, enroll, give_up,
-    opt_out, pause_workflow, record_receipts, remove_contact, repeat_attempts, resolve_unknown,
-    top_up,
+    AdjustError, Adjustment, Closing, Edit, EditWorkflowError, EnrollChunk, EnrollError, Enrolled,
+    GiveUp, GiveUpRequest, NewEnrolment, PricedContact, Receipt, ReceiptOf, Received, Removal,
+    Removals, Repeat, RepeatRequest, Resolved, StaleRepeat, Start, TopUp, adjust, begin_enrolment,
+    delete_workflow, edit_workflow, end_enrolment, enroll, enroll_reserved, give_up, opt_out,
+    pause_workflow, record_receipts, remove_contact, remove_contacts, repeat_attempts,
+    resolve_unknown, top_up,
 };
 use dripline_store::testing::TestDatabase;
 use dripline_store::testing::factory::{self, ACTOR, Account, Contacts, Route};
@@ -30,6 +31,8 @@ use crate::support::{accepted, noon, not_sent, refused, unknown};
 
 const CONTACTS: usize = 6;
 const WORKFLOWS: usize = 3;
+/// The bit, above those of the contacts, that makes an enrolment reserve its price.
+const RESERVES: u8 = 1 << 7;
 /// What one segment costs here; odd, so that parts of a hold need rounding.
 const PRICE: i64 = 5_003;
 
@@ -95,6 +98,9 @@ impl Play {
             Deed::GiveUpClosed { queued } => self.give_up(*queued, GiveUp::Closed).await,
             Deed::Pause { workflow } => self.pause(self.pick_workflow(*workflow)).await,
             Deed::Remove { live } => self.remove(*live).await,
+            Deed::RemoveSome { workflow, contacts } => {
+                self.remove_some(self.pick_workflow(*workflow), *contacts).await
+            }
             Deed::Edit { workflow, steps, charge } => {
                 self.edit(self.pick_workflow(*workflow), *steps, *charge).await
             }
@@ -158,10 +164,18 @@ impl Play {
             required: contacts.iter().flat_map(|c| &c.step_micros).copied().sum(),
             contacts,
         };
-        let done = enroll(self.pool(), &self.clock, &chunk).await;
+        let reserves = mask & RESERVES != 0;
+        let done = if reserves {
+            self.enroll_by_chunks(&chunk).await
+        } else {
+            enroll(self.pool(), &self.clock, &chunk).await
+        };
         match (done, self.model.enroll(workflow, &asked, &steps)) {
             (Ok(done), Some(expected)) => {
                 let expected: Vec<_> = expected.iter().map(|c| self.contacts[*c]).collect();
+                if reserves {
+                    return same("enrolled by chunks", &done.enrolled, &expected);
+                }
                 let again = enroll(self.pool(), &self.clock, &chunk).await.map_err(text)?;
                 same("enrolled again with the same batch", &again.held, &done.held)?;
                 same("enrolled", &done.enrolled, &expected)
@@ -169,6 +183,22 @@ impl Play {
             (Err(EnrollError::InsufficientBalance(_)), None) => Ok(()),
             (done, expected) => Err(format!("{done:?}, and the model enrols {expected:?}")),
         }
+    }
+
+    /// The same as an enrolment that reserves the price of all and goes on two contacts at a time.
+    async fn enroll_by_chunks(&self, whole: &EnrollChunk) -> Result<Enrolled, EnrollError> {
+        let EnrollChunk { workflow_id, revision, contacts, .. } = whole;
+        let new = NewEnrolment::of(*workflow_id, *revision, ACTOR, contacts);
+        let id = begin_enrolment(self.pool(), &self.clock, &new).await?.operation_id;
+        let mut all = Enrolled::default();
+        for (number, some) in (1..).zip(contacts.chunks(2)) {
+            let chunk = EnrollChunk { contacts: some.to_vec(), ..whole.clone() };
+            let done = enroll_reserved(self.pool(), &self.clock, id, number, &chunk).await?;
+            all.enrolled.extend(done.enrolled);
+            all.held += done.held;
+        }
+        end_enrolment(self.pool(), &self.clock, id).await?;
+        Ok(all)
     }
 
     async fn start(&mut self, queued: Index, segments: u32) -> Played {
@@ -366,6 +396,32 @@ impl Play {
         let removed = remove_contact(self.pool(), &self.clock, &removal).await.map_err(text)?;
         let before = self.model.available;
         self.model.take_out(enrollment, "removed");
+        same("refund", &removed.released.0, &(self.model.available - before))
+    }
+
+    /// Takes those whose bit is set out of a workflow, by one operation.
+    async fn remove_some(&mut self, workflow: usize, mask: u8) -> Played {
+        let mut chosen = self.model.live_in(workflow);
+        chosen.retain(|e| mask & (1 << self.model.enrollments[*e].contact) != 0);
+        let mut enrollments = Vec::new();
+        for enrollment in &chosen {
+            enrollments.push(self.enrollment_id(*enrollment).await?);
+        }
+        let removals = Removals {
+            account_id: self.account_id,
+            workflow_id: self.workflows[workflow],
+            enrollments,
+            selection: format!("{mask:#b}"),
+            batch_id: Uuid::new_v4(),
+            actor: ACTOR.to_owned(),
+            reason: None,
+        };
+        let removed = remove_contacts(self.pool(), &self.clock, &removals).await.map_err(text)?;
+        let before = self.model.available;
+        for enrollment in &chosen {
+            self.model.take_out(*enrollment, "removed");
+        }
+        same("removed", &removed.removed, &(chosen.len() as u64))?;
         same("refund", &removed.released.0, &(self.model.available - before))
     }
 
