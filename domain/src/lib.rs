@@ -3,6 +3,7 @@
 //! One module per noun. To add a noun: add a module, keep it pure, and give it a table of cases and,
 //! where it computes, properties.
 
+pub mod breaker;
 pub mod clock;
 pub mod contact;
 pub mod delivery;

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that finds a surprise stops there")]
 
+mod breaker;
 mod delivery;
 mod enrollment;
 mod ledger;
