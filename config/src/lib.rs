@@ -28,7 +28,7 @@ pub use load::{load, load_from};
 pub use plugins::{PluginKindLimits, Plugins};
 pub use secret::{NotASecretReference, Secret, SecretError, SecretReference};
 pub use telemetry::{LogFormat, Telemetry};
-pub use worker::{Retry, Worker};
+pub use worker::{Breaker, Retry, Worker};
 
 use std::path::PathBuf;
 

@@ -17,8 +17,6 @@ pub struct Plugins {
     pub file_mib: u64,
     /// How long compiling one may take.
     pub compile_seconds: u64,
-    /// Instances that may be alive at once.
-    pub instances: u32,
     /// Threads that run plugins; `None` means one for each core.
     #[serde(deserialize_with = "crate::layer::zero_is_none")]
     pub threads: Option<usize>,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dripline_domain::breaker::BreakerPolicy;
 use dripline_domain::retry::RetryPolicy;
 use serde::Deserialize;
 
@@ -31,8 +32,14 @@ pub struct Worker {
     pub missing_ticket_after_seconds: u64,
     /// After how long without evidence a message of which nobody knows is taken for sent.
     pub unknown_deadline_hours: u64,
+    /// How long the database may take to answer one request.
+    pub database_timeout_seconds: u64,
+    /// How often a ticket may be claimed by workers that die.
+    pub max_claims: u32,
     /// How often and when a delivery is tried again.
     pub retry: Retry,
+    /// When a route is halted, and for how long.
+    pub breaker: Breaker,
 }
 
 impl Worker {
@@ -75,6 +82,11 @@ impl Worker {
     pub fn unknown_deadline(&self) -> Duration {
         Duration::from_secs(self.unknown_deadline_hours * 60 * 60)
     }
+
+    /// [`Worker::database_timeout_seconds`] as a duration.
+    pub fn database_timeout(&self) -> Duration {
+        Duration::from_secs(self.database_timeout_seconds)
+    }
 }
 
 /// How often and when a delivery is tried again.
@@ -96,6 +108,32 @@ impl Retry {
             max_attempts: self.max_attempts,
             first: Duration::from_secs(self.first_seconds),
             ceiling: Duration::from_secs(self.ceiling_seconds),
+        }
+    }
+}
+
+/// When a route is halted, and for how long.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Breaker {
+    /// Failures in a row after which a route is halted.
+    pub failures: u32,
+    /// How long the first halt lasts at most.
+    pub cool_down_seconds: u64,
+    /// What its doubling stops at.
+    pub ceiling_seconds: u64,
+    /// How many deliveries come back each second after a halt.
+    pub resume_per_second: u32,
+}
+
+impl Breaker {
+    /// The policy that these numbers make.
+    pub fn policy(&self) -> BreakerPolicy {
+        BreakerPolicy {
+            failures: self.failures,
+            cool_down: Duration::from_secs(self.cool_down_seconds),
+            ceiling: Duration::from_secs(self.ceiling_seconds),
+            resume_per_second: self.resume_per_second,
         }
     }
 }

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 /// What one hand-over, or the preparation of one, showed of what is behind a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Evidence {
+pub enum Symptom {
     /// The carrier gave a whole answer with this HTTP status.
     Answered(u16),
     /// There was no connection, so that no byte of the request was written.
@@ -32,7 +32,7 @@ pub enum Evidence {
     Nothing,
 }
 
-/// What evidence says about the route.
+/// What symptom says about the route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sign {
     /// It works.
@@ -43,10 +43,10 @@ pub enum Sign {
     Silent,
 }
 
-impl Evidence {
+impl Symptom {
     /// What counts against a route and what counts for it. This is the one place that says so:
     ///
-    /// | evidence | sign |
+    /// | symptom | sign |
     /// |---|---|
     /// | answered 408, 429 or 5xx | down: it is overloaded or broken |
     /// | answered 401 or 407 | down: it does not know us, and so takes no message at all |

@@ -10,11 +10,13 @@ use crate::Pool;
 
 /// How long one connection may take, and how long a query waits for one of the pool's.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection that comes back may take to say that it is fit.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Statements slower than this are reported.
 const SLOW: Duration = Duration::from_secs(5);
 
 /// Settings of every session.
-const SESSION: [(&str, &str); 6] = [
+const SESSION: [(&str, &str); 10] = [
     // A generic plan cannot know how many ids an array holds, and takes the whole table for a batch.
     ("plan_cache_mode", "force_custom_plan"),
     // The tables of a queue at work are in memory, where an index costs what it reads.
@@ -25,6 +27,11 @@ const SESSION: [(&str, &str); 6] = [
     ("statement_timeout", "5min"),
     // A client that hangs inside a transaction must not hold a workflow's gate for ever.
     ("idle_in_transaction_session_timeout", "60s"),
+    // Nor one that has gone away without a word. (Without effect on a unix socket.)
+    ("tcp_keepalives_idle", "15"),
+    ("tcp_keepalives_interval", "5"),
+    ("tcp_keepalives_count", "3"),
+    ("tcp_user_timeout", "30s"),
 ];
 
 /// Where the database is and how to use it.
@@ -91,7 +98,18 @@ pub async fn connect(options: &ConnectOptions) -> Result<Pool, ConnectError> {
     Ok(PgPoolOptions::new()
         .max_connections(options.max_connections.max(1))
         .acquire_timeout(CONNECT_TIMEOUT)
+        .after_release(|connection, _| Box::pin(answers(connection)))
         .connect_lazy_with(session))
+}
+
+/// Whether a connection that comes back to the pool still answers. One whose query was given up may
+/// never do, and the pool would wait for it without end, one connection short.
+async fn answers(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    match tokio::time::timeout(RELEASE_TIMEOUT, connection.ping()).await {
+        Ok(answered) => answered.map(|()| true),
+        // As an error, since a polite goodbye would wait for the same silent end.
+        Err(_) => Err(sqlx::Error::PoolTimedOut),
+    }
 }
 
 /// User, host, port and database.

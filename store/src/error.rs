@@ -20,6 +20,12 @@ pub enum StoreError {
         /// The column.
         column: &'static str,
     },
+    /// The database has not answered for so long that its connection was given up.
+    #[error("get an answer from the database within {} s", .waited.as_secs())]
+    Unanswered {
+        /// How long it was waited for.
+        waited: std::time::Duration,
+    },
     /// Rows changed between being read and being written; the transaction was undone.
     #[error("keep up with concurrent changes")]
     Raced,
@@ -36,7 +42,7 @@ impl StoreError {
     /// The connection was lost or never made, so that nobody knows whether a COMMIT under way took
     /// place. Running the operation again with the same batch id answers that.
     pub fn is_connection_lost(&self) -> bool {
-        let Some(error) = self.database() else { return false };
+        let Some(error) = self.database() else { return matches!(self, Self::Unanswered { .. }) };
         match error {
             sqlx::Error::Io(_)
             | sqlx::Error::Tls(_)

@@ -30,6 +30,7 @@ pub mod plan;
 pub mod position;
 pub mod queue;
 pub mod route;
+pub mod route_halt;
 pub mod selection;
 pub mod step;
 pub mod sweep;

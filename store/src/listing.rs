@@ -4,5 +4,6 @@
 pub mod deliveries;
 pub mod enrollments;
 pub mod evidence;
+pub mod failed;
 pub mod operations;
 pub mod queue;

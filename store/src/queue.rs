@@ -228,6 +228,28 @@ pub async fn release(
     Ok(done.rows_affected())
 }
 
+/// Sets how often tickets count as claimed, as far as the worker of that name holds them.
+pub async fn count_claims(
+    pool: &Pool,
+    worker_name: &str,
+    counts: &[(&str, u32)],
+) -> Result<(), StoreError> {
+    let ids: Vec<String> = counts.iter().map(|(id, _)| (*id).to_owned()).collect();
+    let claims: Vec<i32> =
+        counts.iter().map(|(_, claims)| i32::try_from(*claims).unwrap_or(i32::MAX)).collect();
+    sqlx::query!(
+        "UPDATE apalis.jobs j SET attempts = q.claims
+         FROM unnest($1::TEXT[], $2::INTEGER[]) AS q (id, claims)
+         WHERE j.id = q.id AND j.lock_by = $3 AND j.status IN ('Queued', 'Running')",
+        &ids,
+        &claims,
+        worker_name,
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
 /// When the first unclaimed ticket is or was due; `None` when there is none.
 pub async fn next_due(pool: &Pool) -> Result<Option<DateTime<Utc>>, StoreError> {
     let next = sqlx::query_scalar!(

@@ -31,7 +31,21 @@ macro_rules! crash_point {
     };
 }
 
+/// Aborts the process when `FAILPOINTS` names this delivery, as in `handle=return(17)`: a message whose
+/// handling kills its worker.
+macro_rules! poison_point {
+    ($name:literal, $delivery_id:expr) => {
+        #[cfg(feature = "failpoints")]
+        fail::eval($name, |named: Option<String>| {
+            if named == Some($delivery_id.to_string()) {
+                std::process::abort()
+            }
+        });
+    };
+}
+
 pub(crate) use crash_point;
+pub(crate) use poison_point;
 
 /// Reads `FAILPOINTS`. Without the feature there is nothing to read.
 pub fn arm() {

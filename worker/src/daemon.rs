@@ -2,9 +2,11 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
-use apalis::prelude::{Monitor, ParallelizeExt, WorkerBuilder};
+use apalis::prelude::{Data, Monitor, ParallelizeExt, WorkerBuilder};
+use dripline_domain::breaker::BreakerPolicy;
 use dripline_domain::clock::Clock;
 use dripline_domain::retry::RetryPolicy;
 use dripline_plugin_host::PluginHost;
@@ -17,7 +19,7 @@ use crate::environment::{Batches, Environment};
 use crate::jobs::deliver::Deliver;
 use crate::lifecycle::Stop;
 use crate::outage::Outage;
-use crate::queue::{Queue, QueueFailure, QueueOptions, TicketBackend};
+use crate::queue::{Claims, Queue, QueueFailure, QueueOptions, TicketBackend};
 use crate::sweeps::{self, SweepOptions};
 
 /// What the daemon is made from.
@@ -44,6 +46,12 @@ pub struct DaemonOptions {
     pub batches: Batches,
     /// When failed attempts are tried again.
     pub retry: RetryPolicy,
+    /// When a route is halted, and for how long.
+    pub breaker: BreakerPolicy,
+    /// How often a ticket may be claimed by workers that die.
+    pub max_claims: u32,
+    /// How long the database may take to answer one request.
+    pub database_timeout: Duration,
     /// How the sweeps run.
     pub sweeps: SweepOptions,
 }
@@ -70,7 +78,7 @@ impl Daemon {
     pub async fn register(parts: Parts, options: DaemonOptions) -> anyhow::Result<Self> {
         let Parts { pool, clock, plugins, wire, stop } = parts;
         let stop = stop.child();
-        let outage = Arc::new(Outage::new(stop.clone()));
+        let outage = Arc::new(Outage::new(stop.clone(), options.database_timeout));
         let installation_id = outage
             .outlast("installation.id", || installation::id(&pool))
             .await
@@ -90,6 +98,8 @@ impl Daemon {
             worker_id: registration.worker_id,
             installation_id,
             retry: options.retry,
+            breaker: options.breaker,
+            max_claims: options.max_claims,
             plugins,
             wire,
             batches: options.batches,
@@ -115,9 +125,9 @@ impl Daemon {
             WorkerBuilder::new(name.as_str())
                 .backend(TicketBackend::new(backend.clone()))
                 .parallelize(tokio::spawn)
-                .build(move |payload: Vec<u8>| {
+                .build(move |payload: Vec<u8>, claims: Data<Claims>| {
                     let deliver = deliver.clone();
-                    async move { Ok::<_, Infallible>(deliver.handle(&payload).await) }
+                    async move { Ok::<_, Infallible>(deliver.handle(&payload, *claims).await) }
                 })
         });
         let stopping = async {

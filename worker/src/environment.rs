@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use dripline_domain::breaker::BreakerPolicy;
 use dripline_domain::clock::Clock;
 use dripline_domain::ids::WorkerId;
 use dripline_domain::retry::RetryPolicy;
@@ -31,6 +32,10 @@ pub struct Environment {
     pub installation_id: Uuid,
     /// When a failed attempt is tried again.
     pub retry: RetryPolicy,
+    /// When a route is halted, and for how long.
+    pub breaker: BreakerPolicy,
+    /// How often a ticket may be claimed by workers that die.
+    pub max_claims: u32,
     /// Renderers and carriers.
     pub plugins: PluginHost,
     /// The one HTTP door, or what stands in for it in a bench.

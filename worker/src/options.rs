@@ -38,9 +38,13 @@ pub fn daemon(worker: &Worker) -> DaemonOptions {
             plugins: BatchLimits { size: PLUGIN_BATCH, concurrent: 2 },
         },
         retry: worker.retry.policy(),
+        breaker: worker.breaker.policy(),
+        max_claims: worker.max_claims,
+        database_timeout: worker.database_timeout(),
         sweeps: SweepOptions {
             interval: worker.sweep(),
             dead_after: worker.dead_after(),
+            missing_ticket_after: worker.missing_ticket_after(),
             unknown: UnknownOptions {
                 deadline: worker.unknown_deadline(),
                 send_timeout: worker.send_timeout(),

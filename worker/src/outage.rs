@@ -13,10 +13,17 @@ const FIRST_WAIT: Duration = Duration::from_millis(50);
 /// Short enough that work goes on within seconds of the database's return.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
+/// How many times longer a sweep may take than anything else: it goes through whatever there is, and a
+/// later run goes on where it was cut off.
+const SWEEP_FACTOR: u32 = 10;
+
 /// Repeats database operations through outages, and logs each outage once, not each try.
 #[derive(Debug)]
 pub struct Outage {
     stop: Stop,
+    /// After how long without an answer a connection is given up. The other end may be gone without a
+    /// word, and what stands between may go on acknowledging what nobody receives.
+    timeout: Duration,
     /// Since when the database does not answer.
     since: Mutex<Option<Instant>>,
 }
@@ -33,15 +40,42 @@ pub enum Unanswered {
 }
 
 impl Outage {
-    /// Waits until `stop` abandons.
-    pub fn new(stop: Stop) -> Self {
-        Self { stop, since: Mutex::new(None) }
+    /// Waits until `stop` abandons. An operation without an answer for `timeout` is made again, over
+    /// another connection.
+    pub fn new(stop: Stop, timeout: Duration) -> Self {
+        Self { stop, timeout, since: Mutex::new(None) }
+    }
+
+    /// The same for a sweep, which may take longer.
+    pub async fn outlast_sweep<T, F, Fut>(
+        &self,
+        what: &'static str,
+        operation: F,
+    ) -> Result<T, Unanswered>
+    where
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<T, StoreError>>,
+    {
+        self.outlast_within(self.timeout.saturating_mul(SWEEP_FACTOR), what, operation).await
     }
 
     /// Runs `operation` until the database answers it. It must be safe to repeat, also after a
     /// COMMIT whose answer was lost.
     pub async fn outlast<T, F, Fut>(
         &self,
+        what: &'static str,
+        operation: F,
+    ) -> Result<T, Unanswered>
+    where
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<T, StoreError>>,
+    {
+        self.outlast_within(self.timeout, what, operation).await
+    }
+
+    async fn outlast_within<T, F, Fut>(
+        &self,
+        timeout: Duration,
         what: &'static str,
         mut operation: F,
     ) -> Result<T, Unanswered>
@@ -54,7 +88,9 @@ impl Outage {
             let result = tokio::select! {
                 biased;
                 () = self.stop.abandoning() => return Err(Unanswered::Abandoned),
-                result = operation() => result,
+                result = tokio::time::timeout(timeout, operation()) => {
+                    result.unwrap_or_else(|_| Err(StoreError::Unanswered { waited: timeout }))
+                }
             };
             match result {
                 Ok(value) => {

@@ -14,7 +14,7 @@ use std::time::Duration;
 use dripline_domain::clock::Clock;
 use dripline_store::Pool;
 use dripline_store::worker_registry::Registration;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::environment::Environment;
 use crate::lifecycle::Stop;
@@ -25,6 +25,7 @@ mod backend;
 mod fetch;
 mod heartbeat;
 mod middleware;
+mod quarantine;
 
 pub use backend::TicketBackend;
 
@@ -36,6 +37,10 @@ pub enum Disposition {
     /// Nothing was begun: the ticket goes back, for another worker.
     Released,
 }
+
+/// How often a ticket has been claimed, this time included. Handlers are given it beside the payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claims(pub u32);
 
 /// How tickets are claimed.
 #[derive(Clone, Copy, Debug)]
@@ -65,6 +70,8 @@ pub struct Queue {
     room: Semaphore,
     /// The tickets this process holds, from their claim to their acknowledgement's COMMIT.
     held: Mutex<HashSet<String>>,
+    /// The suspected ticket at work, and who waits for its end.
+    suspect: Mutex<Option<(String, oneshot::Sender<()>)>>,
     /// Why the queue ended by itself, if it did.
     failure: Mutex<Option<QueueFailure>>,
 }
@@ -100,6 +107,7 @@ impl Queue {
             registration: Mutex::new(Some(registration)),
             room: Semaphore::new(max_in_flight),
             held: Mutex::default(),
+            suspect: Mutex::default(),
             failure: Mutex::default(),
         }
     }
@@ -114,6 +122,17 @@ impl Queue {
         tracing::error!("stopping: {failure}");
         lock(&self.failure).get_or_insert(failure);
         self.stop.finish();
+    }
+
+    /// If that was the suspected ticket at work, the next one has its turn.
+    fn suspect_ended(&self, ticket_id: &str) {
+        let mut suspect = lock(&self.suspect);
+        if suspect.as_ref().is_some_and(|(at_work, _)| at_work == ticket_id)
+            && let Some((_, ended)) = suspect.take()
+        {
+            // Nobody waits any more when the daemon stops.
+            let _ = ended.send(());
+        }
     }
 
     fn held(&self) -> MutexGuard<'_, HashSet<String>> {

@@ -24,6 +24,8 @@ pub struct SweepOptions {
     pub interval: Duration,
     /// How long a worker whose session is gone may have said nothing before it counts as dead.
     pub dead_after: Duration,
+    /// How long a due delivery may be without a ticket.
+    pub missing_ticket_after: Duration,
     /// What is done about deliveries of which nobody knows.
     pub unknown: UnknownOptions,
 }
@@ -34,10 +36,10 @@ pub fn start(
     deliver: &Arc<Deliver>,
     options: SweepOptions,
 ) -> JoinSet<()> {
-    let SweepOptions { interval, dead_after, unknown } = options;
+    let SweepOptions { interval, dead_after, missing_ticket_after, unknown } = options;
     let mut sweeps = JoinSet::new();
-    sweeps.spawn(repeat("missing_tickets", environment.clone(), interval, |all| async move {
-        missing_tickets::run_once(&all).await
+    sweeps.spawn(repeat("missing_tickets", environment.clone(), interval, move |all| async move {
+        missing_tickets::run_once(&all, missing_ticket_after).await
     }));
     sweeps.spawn(repeat("dead_workers", environment.clone(), interval, move |all| async move {
         dead_workers::run_once(&all, dead_after).await.map(drop)

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use dripline_domain::breaker::{Admission, Breaker, BreakerPolicy, Change, Evidence, Pass, Sign};
+use dripline_domain::breaker::{Admission, Breaker, BreakerPolicy, Change, Symptom, Pass, Sign};
 use proptest::prelude::*;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
@@ -61,19 +61,19 @@ impl Route {
 
 #[test]
 fn what_counts() {
-    let check = |evidence: Evidence, sign: Sign| assert_eq!(evidence.sign(), sign, "{evidence:?}");
+    let check = |symptom: Symptom, sign: Sign| assert_eq!(symptom.sign(), sign, "{symptom:?}");
     for status in [200, 201, 302, 400, 403, 404, 409, 422, 425] {
-        check(Evidence::Answered(status), Sign::Up);
+        check(Symptom::Answered(status), Sign::Up);
     }
     for status in [401, 407, 408, 429, 500, 502, 503, 504, 599] {
-        check(Evidence::Answered(status), Sign::Down);
+        check(Symptom::Answered(status), Sign::Down);
     }
-    for evidence in
-        [Evidence::Unreachable, Evidence::NoAnswer, Evidence::PluginFailed, Evidence::Unusable]
+    for symptom in
+        [Symptom::Unreachable, Symptom::NoAnswer, Symptom::PluginFailed, Symptom::Unusable]
     {
-        check(evidence, Sign::Down);
+        check(symptom, Sign::Down);
     }
-    check(Evidence::Nothing, Sign::Silent);
+    check(Symptom::Nothing, Sign::Silent);
 }
 
 #[test]

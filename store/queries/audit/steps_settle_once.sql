@@ -39,7 +39,7 @@ problems AS (
             END
        OR d.held_micros IS DISTINCT FROM e.step_micros[d.position] + coalesce(x.micros, 0)
        OR d.held_segments IS DISTINCT FROM e.step_segments[d.position] + coalesce(x.segments, 0)
-       OR d.position > e.position
+       OR d.position NOT BETWEEN e.first_position AND e.position
        OR NOT coalesce(x.held, true)
     UNION ALL
     -- The steps that have no delivery: held by the enrollment while it is live, then released by it.
@@ -64,6 +64,16 @@ problems AS (
           END
        OR CASE WHEN e.exit_cause IS NULL THEN e.released_micros <> 0 OR e.released_segments <> 0
                ELSE e.remaining_micros <> 0 OR e.remaining_segments <> 0 END
+    UNION ALL
+    -- A requeue takes up a failed delivery of the same contact, at its step.
+    SELECT 'enrollment ' || e.enrollment_id,
+           format('begins at step %s and requeues delivery %s, which is %s at step %s', e.first_position,
+                  e.requeued_delivery_id, coalesce(d.state, 'not known'), d.position)
+    FROM enrollments e
+    LEFT JOIN deliveries d ON d.delivery_id = e.requeued_delivery_id
+    WHERE e.requeued_delivery_id IS NOT NULL
+      AND (d.state IS DISTINCT FROM 'failed' OR d.position <> e.first_position
+           OR d.contact_id <> e.contact_id OR d.workflow_id <> e.workflow_id)
 )
 SELECT subject AS "subject!", problem AS "problem!", count(*) OVER () AS "found!"
 FROM problems

@@ -14,6 +14,7 @@ WITH page AS (
       AND ($6::BIGINT IS NULL OR d.delivery_id < $6)
       AND (NOT $8::BOOLEAN OR d.delivery_id IN (
           SELECT c.delivery_id FROM evidence c WHERE c.account_id = $1 AND c.effect = 'contradicted'))
+      AND ($9::TEXT IS NULL OR d.reason_code = $9)
     ORDER BY d.delivery_id DESC
     LIMIT $7
 )

@@ -10,11 +10,11 @@ WITH input AS (
 enrolled AS (
     INSERT INTO enrollments (account_id, workflow_id, contact_id, epoch, exclusive, step_segments,
                              step_micros, position, remaining_segments, remaining_micros,
-                             hold_entry_id, enrolled_by, enrolled_at)
+                             hold_entry_id, enrolled_by, enrolled_at, revision)
     SELECT $9::BIGINT, $10::BIGINT, q.contact_id, $11::BIGINT, $13::BOOLEAN,
            ($14::INTEGER[])[(q.place - 1) * $12 + 1 : q.place * $12],
            ($15::BIGINT[])[(q.place - 1) * $12 + 1 : q.place * $12],
-           1, q.remaining_segments, q.remaining_micros, $16::BIGINT, $17::TEXT, $18::TIMESTAMPTZ
+           1, q.remaining_segments, q.remaining_micros, $16::BIGINT, $17::TEXT, $18::TIMESTAMPTZ, $19::BIGINT
     FROM input q
     ORDER BY q.place
     ON CONFLICT DO NOTHING

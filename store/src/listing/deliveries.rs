@@ -116,6 +116,8 @@ pub struct DeliveryFilter {
     pub state: Option<DeliveryState>,
     /// Only those about which later evidence contradicts what was decided.
     pub contradicted: bool,
+    /// Only with this reason code.
+    pub reason_code: Option<String>,
     /// Continue the list after this one.
     pub after: Option<DeliveryId>,
     /// At most so many.
@@ -130,6 +132,7 @@ impl Default for DeliveryFilter {
             enrollment_id: None,
             state: None,
             contradicted: false,
+            reason_code: None,
             after: None,
             limit: 100,
         }
@@ -172,6 +175,7 @@ pub async fn list(
         filter.after.map(|id| id.0),
         filter.limit,
         filter.contradicted,
+        filter.reason_code.as_deref(),
     )
     .fetch_all(pool)
     .await?;

@@ -173,13 +173,7 @@ async fn enroll_paid(
     payment: Payment,
 ) -> Result<Enrolled, EnrollError> {
     // In the order of the contacts, so that two chunks never wait for each other in a ring.
-    let mut contacts = BTreeMap::new();
-    let mut repeated = Vec::new();
-    for contact in &chunk.contacts {
-        if contacts.insert(contact.contact_id, contact).is_some() {
-            repeated.push((contact.contact_id, SkipReason::AlreadyEnrolled));
-        }
-    }
+    let (contacts, repeated) = by_contact(chunk);
     let mut retries = Retries::default();
     loop {
         match run(pool, clock, chunk, payment, &contacts).await {
@@ -193,7 +187,19 @@ async fn enroll_paid(
     }
 }
 
-type Contacts<'a> = BTreeMap<ContactId, &'a PricedContact>;
+pub(super) type Contacts<'a> = BTreeMap<ContactId, &'a PricedContact>;
+
+/// The contacts of a chunk, and those that are in it more than once.
+pub(super) fn by_contact(chunk: &EnrollChunk) -> (Contacts<'_>, Vec<(ContactId, SkipReason)>) {
+    let mut contacts = BTreeMap::new();
+    let mut repeated = Vec::new();
+    for contact in &chunk.contacts {
+        if contacts.insert(contact.contact_id, contact).is_some() {
+            repeated.push((contact.contact_id, SkipReason::AlreadyEnrolled));
+        }
+    }
+    (contacts, repeated)
+}
 
 async fn run(
     pool: &Pool,
@@ -230,16 +236,7 @@ async fn run(
         }
     };
     workflow.check_steps(contacts)?;
-    let ids: Vec<i64> = contacts.keys().map(|id| id.0).collect();
-    // Against an opt-out: one that is committed is seen by the next statement, and one that comes
-    // later finds the enrollment.
-    sqlx::query!(
-        "SELECT count(*) FROM (SELECT FROM contacts WHERE contact_id = ANY ($1)
-                               ORDER BY contact_id FOR SHARE) AS locked",
-        &ids,
-    )
-    .fetch_one(&mut *tx)
-    .await?;
+    share_contacts(&mut tx, contacts.keys()).await?;
     let (candidates, mut skipped) = sort_out(&mut tx, &workflow, contacts.keys()).await?;
     let now = clock.now();
     let rows = Rows::new(&candidates, contacts, &workflow, now)?;
@@ -266,8 +263,25 @@ async fn run(
     Ok(Enrolled { enrolled, skipped, segments: held.segments, held: held.micros })
 }
 
+/// Locks the contacts against an opt-out: one that is committed is seen by the next statement, and one
+/// that comes later finds the enrollment.
+pub(super) async fn share_contacts(
+    conn: &mut PgConnection,
+    contacts: impl Iterator<Item = &ContactId>,
+) -> Result<(), StoreError> {
+    let ids: Vec<i64> = contacts.map(|id| id.0).collect();
+    sqlx::query!(
+        "SELECT count(*) FROM (SELECT FROM contacts WHERE contact_id = ANY ($1)
+                               ORDER BY contact_id FOR SHARE) AS locked",
+        &ids,
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(())
+}
+
 /// Writes the hold and takes it from the balance, last.
-async fn hold(
+pub(super) async fn hold(
     conn: &mut PgConnection,
     chunk: &EnrollChunk,
     workflow: &Workflow,
@@ -315,9 +329,9 @@ pub(super) struct Workflow {
     pub(super) workflow_id: WorkflowId,
     pub(super) account_id: AccountId,
     pub(super) epoch: i64,
-    revision: i64,
-    exclusive: bool,
-    steps: usize,
+    pub(super) revision: i64,
+    pub(super) exclusive: bool,
+    pub(super) steps: usize,
     first: Timing,
 }
 
@@ -400,10 +414,10 @@ impl Workflow {
 }
 
 /// Time zones of those who can be enrolled.
-type Candidates = BTreeMap<ContactId, String>;
+pub(super) type Candidates = BTreeMap<ContactId, String>;
 
 /// Parts those who can be enrolled from those who cannot. The contacts are locked.
-async fn sort_out(
+pub(super) async fn sort_out(
     conn: &mut PgConnection,
     workflow: &Workflow,
     contacts: impl Iterator<Item = &ContactId>,

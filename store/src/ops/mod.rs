@@ -18,12 +18,14 @@ mod import_contacts;
 mod move_workflow;
 mod opt_out;
 mod pause_workflow;
+mod postpone;
 mod purge;
 mod record_receipt;
 mod remove_contact;
-mod repeat_attempts;
-mod resolve_unknown;
 mod remove_contacts;
+mod repeat_attempts;
+mod requeue;
+mod resolve_unknown;
 mod settle;
 mod situation;
 mod start_attempts;
@@ -53,16 +55,18 @@ pub use opt_out::opt_out;
 pub use pause_workflow::{
     CloseWorkflowError, Closing, Fenced, Paused, fence_workflow, pause_workflow,
 };
+pub use postpone::{PostponeRequest, postpone};
 pub use purge::{PURGE_CHUNK, PurgeProgress, purge, purge_chunk};
 pub use record_receipt::{Receipt, ReceiptOf, Received, record_receipts};
 pub use remove_contact::{Removal, RemoveContactError, Removed, remove_contact};
+pub use remove_contacts::{
+    BegunRemoval, Removals, RemovedContacts, begin_removal, remove_contacts,
+};
 pub use repeat_attempts::{Repeat, RepeatRequest, StaleRepeat, repeat_attempts};
+pub use requeue::{RequeueChunk, Requeued, requeue};
 pub use resolve_unknown::{Resolution, Resolved, resolve_unknown};
 pub use start_attempts::{
     StaleReason, Start, StartRequest, start_attempts, start_referenced_attempts,
-};
-pub use remove_contacts::{
-    BegunRemoval, Removals, RemovedContacts, begin_removal, remove_contacts,
 };
 pub use top_up::{Booked, TopUp, TopUpError, top_up};
 pub use update_route::{UpdateRouteError, update_route};

@@ -289,7 +289,7 @@ pub(super) fn read_zone(name: &str, contact_id: ContactId) -> Result<Tz, StoreEr
 }
 
 /// Tickets have no finer time than seconds.
-fn round_up(instant: DateTime<Utc>) -> DateTime<Utc> {
+pub(super) fn round_up(instant: DateTime<Utc>) -> DateTime<Utc> {
     let down = instant.with_nanosecond(0).unwrap_or(instant);
     if down == instant { down } else { down + TimeDelta::seconds(1) }
 }

@@ -1,5 +1,7 @@
 //! Issues tickets anew for due deliveries that have lost theirs.
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use dripline_domain::clock::Clock;
 use dripline_domain::ids::DeliveryId;
@@ -8,16 +10,17 @@ use super::BATCH;
 use crate::queue::{self, Ticket};
 use crate::{Pool, StoreError};
 
-/// How long a delivery may be due before its ticket is looked for. Nothing is wrong with one that has
-/// just been claimed.
-const GRACE: TimeDelta = TimeDelta::seconds(30);
-
-/// Issues a ticket for every delivery that has been due for a while and has none. Gives how many.
+/// Issues a ticket for every delivery that has been due for `after` and has none. Gives how many.
+/// Nothing is wrong with a delivery that has only just been claimed.
 ///
 /// A ticket goes missing only by a hand that is not ours, or when it was acknowledged although its
 /// delivery was not dealt with.
-pub async fn missing_tickets(pool: &Pool, clock: &dyn Clock) -> Result<u64, StoreError> {
-    let due_by = clock.now() - GRACE;
+pub async fn missing_tickets(
+    pool: &Pool,
+    clock: &dyn Clock,
+    after: Duration,
+) -> Result<u64, StoreError> {
+    let due_by = clock.now() - TimeDelta::from_std(after).unwrap_or(TimeDelta::days(1));
     let mut issued = 0;
     let mut behind = (DateTime::<Utc>::UNIX_EPOCH, 0);
     loop {

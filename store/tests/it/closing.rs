@@ -12,7 +12,7 @@ use dripline_store::testing::factory::{Enrolment, PRICE, Scene, Workflow};
 use dripline_store::{sweep, workflow};
 use uuid::Uuid;
 
-use crate::support::{Stage, accepted, balance, not_sent, outcomes, policy, requests};
+use crate::support::{GRACE, Stage, accepted, balance, not_sent, outcomes, policy, requests};
 
 const FULL: i64 = 1_000_000_000_000;
 
@@ -287,7 +287,7 @@ async fn what_is_given_up_before_the_mark_is_released_or_comes_back() {
     stage.assert_sound().await;
     // A preparation that fails for good uses up its attempts like any other.
     stage.advance(3_600);
-    assert_eq!(sweep::missing_tickets(pool, &stage.clock).await.unwrap(), 1);
+    assert_eq!(sweep::missing_tickets(pool, &stage.clock, GRACE).await.unwrap(), 1);
     for expected_requeue in [true, false] {
         let (tickets, due) = stage.claim_due().await;
         let due = due.iter().find(|due| due.attempt > 0).unwrap();
@@ -303,7 +303,7 @@ async fn what_is_given_up_before_the_mark_is_released_or_comes_back() {
         stage.acknowledge(&tickets).await;
         stage.advance(3_600);
         // The one that stays queued has lost its ticket each time.
-        assert_eq!(sweep::missing_tickets(pool, &stage.clock).await.unwrap(), 1);
+        assert_eq!(sweep::missing_tickets(pool, &stage.clock, GRACE).await.unwrap(), 1);
     }
     // Closed means cancelled once the workflow is.
     fence_workflow(pool, &stage.clock, &closing(scene.workflow_id)).await.unwrap();

@@ -1,5 +1,7 @@
 //! What several tests need: a stage to play on, and a small worker that plays by hand.
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use dripline_domain::clock::ManualClock;
 use dripline_domain::delivery::{AttemptOutcome, DeliveryState, Reason};
@@ -133,6 +135,9 @@ impl Stage {
 pub(crate) fn noon() -> DateTime<Utc> {
     Utc.with_ymd_and_hms(2026, 3, 2, 12, 0, 0).unwrap()
 }
+
+/// How long a delivery may be due before its ticket is looked for.
+pub(crate) const GRACE: Duration = Duration::from_secs(30);
 
 pub(crate) fn policy() -> RetryPolicy {
     RetryPolicy { max_attempts: 3, ..RetryPolicy::default() }

@@ -14,7 +14,7 @@ use dripline_store::testing::factory::Scene;
 use dripline_store::worker_registry::{self, Heartbeat};
 use dripline_store::{ConnectOptions, SchemaStatus, connect, migrate, schema_status, sweep};
 
-use crate::support::{Stage, accepted, noon, outcomes, requests};
+use crate::support::{GRACE, Stage, accepted, noon, outcomes, requests};
 
 async fn push(stage: &Stage, count: i64, offset: TimeDelta) {
     let mut conn = stage.pool().acquire().await.unwrap();
@@ -105,7 +105,7 @@ async fn a_lost_ticket_is_issued_anew_and_a_stray_one_deleted() {
     let stage = Stage::new().await;
     let pool = stage.pool();
     let scene = Scene::enrolled(pool, &stage.clock, 2, 5).await;
-    assert_eq!(sweep::missing_tickets(pool, &stage.clock).await.unwrap(), 0);
+    assert_eq!(sweep::missing_tickets(pool, &stage.clock, GRACE).await.unwrap(), 0);
     // Two are lost, one is killed by somebody's tool, one is doubled.
     sqlx::query(
         "DELETE FROM apalis.jobs WHERE id IN (SELECT id FROM apalis.jobs ORDER BY id LIMIT 2)",
@@ -134,8 +134,8 @@ async fn a_lost_ticket_is_issued_anew_and_a_stray_one_deleted() {
     .await
     .unwrap();
     stage.advance(120);
-    assert_eq!(sweep::missing_tickets(pool, &stage.clock).await.unwrap(), 3);
-    assert_eq!(sweep::missing_tickets(pool, &stage.clock).await.unwrap(), 0);
+    assert_eq!(sweep::missing_tickets(pool, &stage.clock, GRACE).await.unwrap(), 3);
+    assert_eq!(sweep::missing_tickets(pool, &stage.clock, GRACE).await.unwrap(), 0);
     assert_eq!(sweep::stray_tickets(pool, &stage.clock).await.unwrap(), 2);
     assert_eq!(sweep::stray_tickets(pool, &stage.clock).await.unwrap(), 0);
     stage.assert_sound().await;

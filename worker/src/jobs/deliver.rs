@@ -9,6 +9,8 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
+use chrono::{DateTime, Utc};
+use dripline_domain::breaker::Symptom;
 use dripline_domain::delivery::{AttemptOutcome, Reason};
 use dripline_domain::ids::DeliveryId;
 use dripline_plugin_host::{CallError, outcome};
@@ -18,9 +20,11 @@ use dripline_store::queue::read_payload;
 use futures::FutureExt;
 use tracing::Instrument;
 
+use crate::crash::poison_point;
 use crate::environment::Environment;
-use crate::queue::Disposition;
+use crate::queue::{Claims, Disposition};
 
+mod breakers;
 mod build;
 mod by_route;
 mod divide;
@@ -32,11 +36,12 @@ mod send;
 mod settle;
 mod unknown;
 
+use breakers::Breakers;
 use build::Build;
 use load::Load;
 use mark::Mark;
 use render::Render;
-use routes::Routes;
+use routes::{Routes, Unready};
 use send::Send;
 use settle::Settle;
 pub(crate) use unknown::Inquired;
@@ -46,6 +51,7 @@ pub(crate) use unknown::Inquired;
 pub struct Deliver {
     environment: Arc<Environment>,
     load: Load,
+    breakers: Arc<Breakers>,
     render: Render,
     routes: Arc<Routes>,
     build: Build,
@@ -63,6 +69,8 @@ enum Outcome {
     Stopping,
     /// It ended before the wire. `attempt` is the number of hand-overs before this one.
     GivenUp { delivery_id: DeliveryId, attempt: u32, cause: GiveUp },
+    /// Its route is halted: it waits, and nothing is counted.
+    Postponed { delivery_id: DeliveryId, attempt: u32, due_at: DateTime<Utc>, until: DateTime<Utc> },
     /// It was marked, and this is what is known about the attempt.
     Attempted { delivery_id: DeliveryId, attempt: u32, outcome: AttemptOutcome },
     /// The database refused, or the daemon was abandoned. Nothing can be recorded now; the sweeps
@@ -74,6 +82,12 @@ impl Outcome {
     /// The delivery ends or waits, for `cause`, without having been handed over.
     fn given_up(delivery: &DueDelivery, cause: GiveUp) -> Self {
         Self::GivenUp { delivery_id: delivery.delivery_id, attempt: delivery.attempt, cause }
+    }
+
+    /// The delivery waits for its route.
+    fn postponed(delivery: &DueDelivery, until: DateTime<Utc>) -> Self {
+        let DueDelivery { delivery_id, attempt, due_at, .. } = *delivery;
+        Self::Postponed { delivery_id, attempt, due_at, until }
     }
 
     /// A plugin gave nothing to send. Nothing has left, so that it is given up or tried again,
@@ -102,6 +116,7 @@ impl Deliver {
     pub fn start(environment: Arc<Environment>) -> Self {
         Self {
             load: Load::start(&environment),
+            breakers: Breakers::start(&environment),
             render: Render::start(&environment),
             routes: Arc::new(Routes::new(environment.clone())),
             build: Build::start(&environment),
@@ -113,7 +128,7 @@ impl Deliver {
     }
 
     /// Handles one ticket. Handling one twice, late, or for nothing is harmless.
-    pub async fn handle(&self, payload: &[u8]) -> Disposition {
+    pub async fn handle(&self, payload: &[u8], claims: Claims) -> Disposition {
         let delivery_id = match read_payload(payload) {
             Ok(delivery_id) => delivery_id,
             Err(error) => {
@@ -124,7 +139,7 @@ impl Deliver {
         let span = tracing::debug_span!("job.deliver", delivery.id = %delivery_id);
         async {
             let mut progress = Progress::default();
-            let delivered = AssertUnwindSafe(self.deliver(delivery_id, &mut progress));
+            let delivered = AssertUnwindSafe(self.deliver(delivery_id, claims, &mut progress));
             let outcome = match delivered.catch_unwind().await {
                 Ok(Ok(outcome) | Err(outcome)) => outcome,
                 Err(_) => progress.after_panic(delivery_id),
@@ -136,22 +151,37 @@ impl Deliver {
     }
 
     /// The pipeline. Whatever ends it early is an outcome too, hence the `Err`.
-    async fn deliver(&self, id: DeliveryId, progress: &mut Progress) -> Result<Outcome, Outcome> {
+    async fn deliver(
+        &self,
+        id: DeliveryId,
+        claims: Claims,
+        progress: &mut Progress,
+    ) -> Result<Outcome, Outcome> {
         let mut delivery = self.load.call(id).await?;
         progress.loaded = Some((id, delivery.attempt));
         load::check_time(&delivery, &*self.environment.clock)?;
+        load::check_claims(&delivery, claims, self.environment.max_claims)?;
+        poison_point!("handle", id);
+        let permit = self.breakers.admit(&delivery)?;
         let text = self.render.call(&mut delivery).await?;
-        let route = self.routes.get(&delivery).await?;
+        let route = match self.routes.get(&delivery).await {
+            Ok(route) => route,
+            Err(Unready::Interrupted) => return Err(Outcome::Interrupted),
+            Err(Unready::Unusable(reason)) => {
+                return Err(permit.unprepared(&delivery, Symptom::Unusable, reason));
+            }
+        };
         let segments = route.count_segments(&delivery, &text)?;
-        let request = self.build.call(&delivery, &route, text).await?;
+        let (request, permit) = self.build.call(&delivery, &route, text, permit).await?;
         if self.environment.stop.is_finishing() {
             return Err(Outcome::Stopping);
         }
         let given = self.build.given(&delivery, &route, &request);
+        let permit = permit.renew(&delivery)?;
         let marking = Instant::now();
         let attempt = self.mark.call(&delivery, segments, given).await?;
         progress.marked = true;
-        let outcome = self.send.call(&delivery, &route, request, marking).await;
+        let outcome = self.send.call(&delivery, &route, request, marking, permit).await;
         Ok(Outcome::Attempted { delivery_id: id, attempt, outcome })
     }
 
@@ -162,6 +192,9 @@ impl Deliver {
             Outcome::Stopping => return Disposition::Released,
             Outcome::GivenUp { delivery_id, attempt, cause } => {
                 self.settle.give_up(delivery_id, attempt, cause).await;
+            }
+            Outcome::Postponed { delivery_id, attempt, due_at, until } => {
+                self.settle.postpone(delivery_id, attempt, due_at, until).await;
             }
             Outcome::Attempted { delivery_id, attempt, outcome } => {
                 self.settle.finish(delivery_id, attempt, outcome).await;

@@ -9,7 +9,7 @@ use apalis_core::task::task_id::TaskId;
 use dripline_store::queue::{self, ClaimedTicket};
 use tokio::sync::mpsc;
 
-use super::Queue;
+use super::{Claims, Queue, quarantine};
 use crate::crash::crash_point;
 use crate::outage::Unanswered;
 
@@ -17,28 +17,62 @@ use crate::outage::Unanswered;
 const GATHER_ROOM: Duration = Duration::from_millis(10);
 /// After an answer that should not happen, such as a refused statement.
 const AFTER_REFUSAL: Duration = Duration::from_secs(1);
+/// How long a look for the next due time may take. It is only a hint.
+const LONGEST_LOOK: Duration = Duration::from_secs(1);
 /// The least wait for a ticket that is due in an instant.
 const LEAST_WAIT: Duration = Duration::from_millis(5);
 
 /// Claims until the daemon stops, then closes the channel. A claim under way is never dropped:
 /// its tickets would stay claimed and unknown.
 pub(super) async fn run(queue: Arc<Queue>, tickets: mpsc::UnboundedSender<Task<Vec<u8>>>) {
-    while let Some(room) = wait_for_room(&queue).await {
-        let claimed = match claim(&queue, room).await {
+    let (suspects, suspected) = mpsc::unbounded_channel();
+    let quarantine = tokio::spawn(quarantine::run(queue.clone(), suspected, tickets.clone()));
+    claim_all(&queue, &tickets, suspects).await;
+    // What waits there is in the channel when this ends, to be given back.
+    if quarantine.await.is_err() {
+        tracing::error!("the task that hands out suspected tickets has failed");
+    }
+}
+
+async fn claim_all(
+    queue: &Queue,
+    tickets: &mpsc::UnboundedSender<Task<Vec<u8>>>,
+    suspects: mpsc::UnboundedSender<ClaimedTicket>,
+) {
+    while let Some(room) = wait_for_room(queue).await {
+        let claimed = match claim(queue, room).await {
             Ok(claimed) => claimed,
             Err(Unanswered::Abandoned) => return,
             Err(Unanswered::Refused(error)) => {
                 let error = anyhow::Error::from(error);
                 tracing::error!("failed to claim tickets: {error:#}");
-                rest(&queue, AFTER_REFUSAL).await;
+                rest(queue, AFTER_REFUSAL).await;
                 continue;
             }
         };
         let found = claimed.len();
-        hand_out(&queue, claimed, &tickets);
+        take_on(queue, &claimed);
+        let (others, suspected) = match quarantine::part(queue, claimed).await {
+            Ok(parted) => parted,
+            // They stay ours until we leave; then the sweep for dead workers returns them.
+            Err(Unanswered::Abandoned) => return,
+            Err(Unanswered::Refused(error)) => {
+                let error = anyhow::Error::from(error);
+                tracing::error!(tickets = found, "failed to part suspected tickets: {error:#}");
+                continue;
+            }
+        };
+        for ticket in suspected {
+            // It goes away only after this.
+            let _ = suspects.send(ticket);
+        }
+        for ticket in others {
+            // The receiver goes away only when the backend is dropped, that is, abandoned.
+            let _ = tickets.send(to_task(ticket));
+        }
         if found < room {
-            let wait = until_next_due(&queue).await;
-            rest(&queue, wait).await;
+            let wait = until_next_due(queue).await;
+            rest(queue, wait).await;
         }
     }
 }
@@ -96,11 +130,8 @@ async fn find_lost(
     Ok(lost)
 }
 
-fn hand_out(
-    queue: &Queue,
-    claimed: Vec<ClaimedTicket>,
-    tickets: &mpsc::UnboundedSender<Task<Vec<u8>>>,
-) {
+/// Notes that the tickets are held, each in the place of one that could be taken on.
+fn take_on(queue: &Queue, claimed: &[ClaimedTicket]) {
     let mut held = queue.held();
     for ticket in claimed {
         // Only this task takes permits for good, so there is one for each ticket of the claim.
@@ -108,21 +139,24 @@ fn hand_out(
             permit.forget();
         }
         held.insert(ticket.ticket_id.clone());
-        let attempts = usize::try_from(ticket.attempts).unwrap_or(usize::MAX);
-        let task = TaskBuilder::new(ticket.payload)
-            .task_id(TaskId::from_string(ticket.ticket_id))
-            .attempt(attempts)
-            .build();
-        // The receiver goes away only when the backend is dropped, that is, abandoned.
-        let _ = tickets.send(task);
     }
+}
+
+/// The ticket as handlers are given it.
+pub(super) fn to_task(ticket: ClaimedTicket) -> Task<Vec<u8>> {
+    TaskBuilder::new(ticket.payload)
+        .task_id(TaskId::from_string(ticket.ticket_id))
+        .attempt(usize::try_from(ticket.attempts).unwrap_or(usize::MAX))
+        .data(Claims(ticket.attempts))
+        .build()
 }
 
 /// Until the next ticket is due, and never longer than the idle interval: others issue tickets too.
 async fn until_next_due(queue: &Queue) -> Duration {
     let idle = queue.options.idle_poll;
-    // A failure here is the next claim's to report and outlast.
-    let Ok(Some(due)) = queue::next_due(&queue.pool).await else { return idle };
+    // A failure here is the next claim's to report and outlast; no answer at all is as good as none.
+    let next = tokio::time::timeout(LONGEST_LOOK, queue::next_due(&queue.pool)).await;
+    let Ok(Ok(Some(due))) = next else { return idle };
     let wait = (due - queue.clock.now()).to_std().unwrap_or_default();
     wait.clamp(LEAST_WAIT.min(idle), idle)
 }

@@ -82,6 +82,7 @@ impl TicketGuard {
     fn end(mut self, disposition: Disposition) {
         if let Some(ticket_id) = self.ticket_id.take() {
             // The acknowledger outlives the backend unless the daemon is abandoned.
+            self.layer.queue.suspect_ended(&ticket_id);
             let _ = self.layer.acknowledger.send(Acknowledgement::Ticket(ticket_id, disposition));
         }
     }
@@ -89,6 +90,9 @@ impl TicketGuard {
 
 impl Drop for TicketGuard {
     fn drop(&mut self) {
+        if let Some(ticket_id) = &self.ticket_id {
+            self.layer.queue.suspect_ended(ticket_id);
+        }
         self.layer.queue.room.add_permits(1);
     }
 }

@@ -14,5 +14,7 @@ pub async fn run_once(
     dead_after: Duration,
 ) -> Result<Buried, Unanswered> {
     let Environment { pool, clock, outage, .. } = environment;
-    outage.outlast("sweep.dead_workers", || sweep::dead_workers(pool, &**clock, dead_after)).await
+    outage
+        .outlast_sweep("sweep.dead_workers", || sweep::dead_workers(pool, &**clock, dead_after))
+        .await
 }

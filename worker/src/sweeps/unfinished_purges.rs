@@ -11,7 +11,9 @@ use crate::outage::Unanswered;
 pub async fn run_once(environment: &Environment) -> Result<u64, Unanswered> {
     let Environment { pool, clock, outage, .. } = environment;
     outage
-        .outlast("sweep.abandoned_enrolments", || sweep::abandoned_enrolments(pool, &**clock))
+        .outlast_sweep("sweep.abandoned_enrolments", || sweep::abandoned_enrolments(pool, &**clock))
         .await?;
-    outage.outlast("sweep.unfinished_purges", || sweep::unfinished_purges(pool, &**clock)).await
+    outage
+        .outlast_sweep("sweep.unfinished_purges", || sweep::unfinished_purges(pool, &**clock))
+        .await
 }

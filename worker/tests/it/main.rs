@@ -5,8 +5,11 @@
 
 mod crash;
 mod deliver;
+mod half_open;
 mod hostile;
 mod outage;
+mod poison;
+mod routes;
 mod stop;
 mod support;
 mod tickets;

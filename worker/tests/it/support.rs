@@ -24,6 +24,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 const ACCOUNT_SID: &str = "AC00000000000000000000000000000001";
+/// The route whose carrier plugin does what the text says.
+pub(crate) const HOSTILE: &str = "hostile";
 const AUTH_TOKEN: &str = "the-auth-token-of-the-tests";
 /// Long enough for a loaded machine; nothing waits for it when all is well.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
@@ -86,17 +88,9 @@ impl Stage {
         let (pool, clock) = (&self.pool, &SystemClock);
         let count = steps.len();
         let account_id = Account::default().create(pool, clock).await;
-        let route = Route {
-            carrier: Some(carrier.to_owned()),
-            settings: BTreeMap::from([
-                ("account_sid".to_owned(), ACCOUNT_SID.to_owned()),
-                ("api_base".to_owned(), self.carrier.origin()),
-            ]),
-            secrets: BTreeMap::from([("auth_token".to_owned(), "env:TEST_AUTH_TOKEN".to_owned())]),
-            allowed_origins: vec![self.carrier.origin()],
-            ..Route::default()
-        };
-        route.create(pool, clock, account_id).await;
+        let route = route_to(&self.carrier.origin());
+        Route { carrier: Some(carrier.to_owned()), ..route }.create(pool, clock, account_id).await;
+        route_of_hostile_carrier(&self.carrier.origin()).create(pool, clock, account_id).await;
         let workflow = Workflow { steps: Some(steps), ..Workflow::default() };
         let workflow_id = workflow.create(pool, clock, account_id).await;
         let contacts = Contacts::many(contacts).create(pool, clock, account_id).await;
@@ -203,15 +197,25 @@ impl Stage {
 
     /// Does to the database what no function of ours would.
     pub(crate) fn sql(&self, statement: &str) {
+        self.psql(statement);
+    }
+
+    /// What a query with one row and one column says.
+    pub(crate) fn number(&self, query: &str) -> i64 {
+        self.psql(query).trim().parse().unwrap()
+    }
+
+    fn psql(&self, statement: &str) -> String {
         let installed = Binaries::installed();
         let beside = installed.first().expect("PostgreSQL is installed").program("psql");
         // Some distributions keep the client apart from the server.
         let psql = if beside.exists() { beside } else { PathBuf::from("psql") };
         let output = Command::new(psql)
-            .args(["-v", "ON_ERROR_STOP=1", "-q", "-c", statement, &self.psql_url()])
+            .args(["-v", "ON_ERROR_STOP=1", "-qAt", "-c", statement, &self.psql_url()])
             .output()
             .unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
     }
 
     /// The URL without what only our driver understands.
@@ -222,11 +226,37 @@ impl Stage {
     }
 }
 
+/// The route [`dripline_store::testing::factory::ROUTE`], to a carrier at this origin.
+pub(crate) fn route_to(origin: &str) -> Route {
+    Route {
+        settings: BTreeMap::from([
+            ("account_sid".to_owned(), ACCOUNT_SID.to_owned()),
+            ("api_base".to_owned(), origin.to_owned()),
+        ]),
+        secrets: BTreeMap::from([("auth_token".to_owned(), "env:TEST_AUTH_TOKEN".to_owned())]),
+        allowed_origins: vec![origin.to_owned()],
+        ..Route::default()
+    }
+}
+
+/// The route [`HOSTILE`], whose plugin does what the text says.
+fn route_of_hostile_carrier(origin: &str) -> Route {
+    Route {
+        name: Some(HOSTILE.to_owned()),
+        carrier: Some("hostile-carrier".to_owned()),
+        settings: BTreeMap::from([("base_url".to_owned(), origin.to_owned())]),
+        secrets: BTreeMap::from([("token".to_owned(), "env:TEST_AUTH_TOKEN".to_owned())]),
+        allowed_origins: vec![origin.to_owned()],
+        ..Route::default()
+    }
+}
+
 /// The carrier, in a process of its own.
 pub(crate) struct Simulator {
     process: Child,
     address: String,
     log: PathBuf,
+    faults: PathBuf,
     // The simulator ends when this does.
     _stdin: ChildStdin,
 }
@@ -236,8 +266,12 @@ impl Simulator {
         let (log, faults) = (home.join("carrier.jsonl"), home.join("faults.toml"));
         std::fs::write(&faults, plan).unwrap();
         std::fs::write(&log, "").unwrap();
+        Self::listen("127.0.0.1:0", log, faults)
+    }
+
+    fn listen(address: &str, log: PathBuf, faults: PathBuf) -> Self {
         let mut process = Command::new(program("dripline-carrier-simulator"))
-            .args(["--listen", "127.0.0.1:0", "--exit-with-parent"])
+            .args(["--listen", address, "--exit-with-parent"])
             .args(["--account-sid", ACCOUNT_SID])
             .arg("--log")
             .arg(&log)
@@ -251,7 +285,18 @@ impl Simulator {
         let ready = first_line(process.stdout.take().unwrap());
         let address = ready["listening"].as_str().unwrap().to_owned();
         let stdin = process.stdin.take().unwrap();
-        Self { process, address, log, _stdin: stdin }
+        Self { process, address, log, faults, _stdin: stdin }
+    }
+
+    /// It is gone: connections to it are refused.
+    pub(crate) fn stop(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// It is back, at the same address and with the same log.
+    pub(crate) fn start_again(&mut self) {
+        *self = Self::listen(&self.address, self.log.clone(), self.faults.clone());
     }
 
     pub(crate) fn origin(&self) -> String {
@@ -276,6 +321,12 @@ pub(crate) struct WorkerCommand(Command);
 impl WorkerCommand {
     pub(crate) fn setting(mut self, key: &str, value: &dyn Display) -> Self {
         self.0.env(format!("DRIPLINE__{key}"), value.to_string());
+        self
+    }
+
+    /// Another way to the database.
+    pub(crate) fn database(mut self, url: &str) -> Self {
+        self.0.env("DATABASE_URL", url);
         self
     }
 
@@ -426,6 +477,7 @@ fn collect_plugins(home: &Path) -> PathBuf {
     for name in [
         "template.wasm",
         "twilio.wasm",
+        "hostile_carrier.wasm",
         "hostile_renderer.wasm",
         "keyed_carrier.wasm",
         "queried_carrier.wasm",

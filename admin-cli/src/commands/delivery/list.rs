@@ -29,6 +29,9 @@ pub(crate) struct Args {
     /// Only those about which later evidence contradicts what was decided.
     #[arg(long)]
     contradicted: bool,
+    /// Only with this reason, such as `connect` or `twilio:30006`.
+    #[arg(long, value_name = "CODE")]
+    reason: Option<String>,
     /// Continue the list after the delivery with this id.
     #[arg(long, value_name = "ID")]
     after: Option<DeliveryId>,
@@ -116,6 +119,7 @@ pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::
         enrollment_id: args.enrollment,
         state: args.state,
         contradicted: args.contradicted,
+        reason_code: args.reason,
         after: args.after,
         limit: args.limit,
     };

@@ -93,6 +93,7 @@ impl Rows {
             entry_id.0,
             actor,
             now,
+            workflow.revision,
         )
         .fetch_all(conn)
         .await?;

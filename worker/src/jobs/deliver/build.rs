@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
+use dripline_domain::breaker::Symptom;
+use dripline_domain::delivery::AttemptOutcome;
 use dripline_plugin_host::PluginHost;
 use dripline_plugin_host::Request;
-use dripline_plugin_host::{CallError, DuplicateClass, Outgoing};
+use dripline_plugin_host::{CallError, DuplicateClass, Outgoing, outcome};
 use dripline_store::delivery::DueDelivery;
 use dripline_store::ops::{GivenKey, GivenReference};
 
 use super::Outcome;
+use super::breakers::Permit;
 use super::by_route::by_route;
 use super::routes::ReadyRoute;
 use crate::batch::Batcher;
@@ -41,7 +44,8 @@ impl Build {
         delivery: &DueDelivery,
         route: &Arc<ReadyRoute>,
         text: String,
-    ) -> Result<Request, Outcome> {
+        permit: Permit,
+    ) -> Result<(Request, Permit), Outcome> {
         let message = Outgoing {
             reference: self.reference(delivery, route),
             sender: route.sender.clone(),
@@ -52,7 +56,15 @@ impl Build {
         let built = self.batcher.call((route.clone(), message)).await;
         crash_point!("build-done");
         match built {
-            Ok(Ok(request)) => Ok(request),
+            Ok(Ok(request)) => Ok((request, permit)),
+            Ok(Err(error @ CallError::Plugin(_))) => {
+                match outcome::before_wire(&route.carrier, &error) {
+                    AttemptOutcome::NotSent { reason, .. } => {
+                        Err(permit.unprepared(delivery, Symptom::PluginFailed, reason))
+                    }
+                    _ => Err(Outcome::before_wire(delivery, &route.carrier, &error)),
+                }
+            }
             Ok(Err(error)) => Err(Outcome::before_wire(delivery, &route.carrier, &error)),
             Err(_) => Err(Outcome::Interrupted),
         }

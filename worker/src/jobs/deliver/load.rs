@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use dripline_domain::clock::Clock;
+use dripline_domain::delivery::Reason;
 use dripline_domain::ids::DeliveryId;
 use dripline_store::delivery::{self, DueDelivery};
 use dripline_store::ops::GiveUp;
@@ -13,6 +14,7 @@ use super::divide::{Undone, divide};
 use crate::batch::Batcher;
 use crate::crash::crash_point;
 use crate::environment::Environment;
+use crate::queue::Claims;
 
 /// The stage.
 #[derive(Clone, Debug)]
@@ -50,6 +52,21 @@ pub(super) fn check_time(delivery: &DueDelivery, clock: &dyn Clock) -> Result<()
         return Err(Outcome::Stale);
     }
     Ok(())
+}
+
+/// A delivery whose ticket comes back again and again from workers that died is given up, before it
+/// kills another one.
+pub(super) fn check_claims(
+    delivery: &DueDelivery,
+    Claims(claims): Claims,
+    most: u32,
+) -> Result<(), Outcome> {
+    if claims <= most {
+        return Ok(());
+    }
+    let deaths = claims - 1;
+    let text = format!("{deaths} workers died while they handled it; it is not tried again");
+    Err(Outcome::given_up(delivery, GiveUp::Refused(Reason::new("kills_workers", text))))
 }
 
 async fn load(

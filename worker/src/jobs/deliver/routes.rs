@@ -36,13 +36,13 @@ pub(super) struct ReadyRoute {
     rules: SegmentRules,
 }
 
-/// Why there is no such route now.
+/// Why a route is not ready.
 #[derive(Debug)]
-pub(super) enum NoRoute {
-    /// The database did not say.
-    Interrupted,
-    /// It cannot be used, and others should know.
+pub(super) enum Unready {
+    /// This worker cannot use it, for any message.
     Unusable(Reason),
+    /// The database refused, or the daemon was abandoned.
+    Interrupted,
 }
 
 /// Ready routes, one revision of each.
@@ -61,12 +61,8 @@ impl Routes {
 
     /// The delivery's route in the revision that the delivery was loaded with, or a later one.
     /// Secrets are read once per revision: to change one, change the route or restart.
-    pub(super) async fn get(&self, delivery: &DueDelivery) -> Result<Arc<ReadyRoute>, Outcome> {
-        let found = self.find(delivery.route_id, delivery.route_revision).await;
-        found.map_err(|no_route| match no_route {
-            NoRoute::Interrupted => Outcome::Interrupted,
-            NoRoute::Unusable(reason) => Outcome::given_up(delivery, GiveUp::Retry(reason)),
-        })
+    pub(super) async fn get(&self, delivery: &DueDelivery) -> Result<Arc<ReadyRoute>, Unready> {
+        self.find(delivery.route_id, delivery.route_revision).await
     }
 
     /// The route in that revision, or a later one.
@@ -74,7 +70,7 @@ impl Routes {
         &self,
         route_id: RouteId,
         revision: i64,
-    ) -> Result<Arc<ReadyRoute>, NoRoute> {
+    ) -> Result<Arc<ReadyRoute>, Unready> {
         if let Some(route) = self.known(route_id, revision) {
             return Ok(route);
         }
@@ -90,11 +86,11 @@ impl Routes {
         let ready = match stored {
             Ok(Some(route)) => self.prepare(route),
             Ok(None) => Err(Reason::new("route_missing", "the step's route does not exist")),
-            Err(Unanswered::Abandoned) => return Err(NoRoute::Interrupted),
+            Err(Unanswered::Abandoned) => return Err(Unready::Interrupted),
             Err(Unanswered::Refused(error)) => {
                 let error = anyhow::Error::from(error);
                 tracing::error!(route.id = %route_id, "failed to load a route: {error:#}");
-                return Err(NoRoute::Interrupted);
+                return Err(Unready::Interrupted);
             }
         };
         match ready {
@@ -105,8 +101,8 @@ impl Routes {
                 Ok(route)
             }
             Err(reason) => {
-                tracing::warn!(route.id = %route_id, %reason, "a route cannot be used");
-                Err(NoRoute::Unusable(reason))
+                tracing::debug!(route.id = %route_id, %reason, "a route cannot be used");
+                Err(Unready::Unusable(reason))
             }
         }
     }

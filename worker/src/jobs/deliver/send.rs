@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use dripline_domain::breaker::Symptom;
 use dripline_domain::delivery::{AttemptOutcome, Reason};
 use dripline_plugin_host::PluginError;
 use dripline_plugin_host::PluginHost;
@@ -13,6 +14,7 @@ use dripline_plugin_host::{Request, Response};
 use dripline_store::delivery::DueDelivery;
 use tracing::Instrument;
 
+use super::breakers::Permit;
 use super::by_route::by_route;
 use super::routes::ReadyRoute;
 use crate::batch::Batcher;
@@ -22,6 +24,8 @@ use crate::environment::Environment;
 /// How long after its mark was begun a message may still begin to leave. What a frozen process sent later
 /// would come behind a carrier's final word that it does not have the message, or behind the end of its key.
 pub(super) const LEAVE_WITHIN: Duration = Duration::from_mins(1);
+/// The reason code of what we ourselves have dropped.
+const STOPPED: &str = "worker_stopped";
 
 type Reading = Result<Accepted, CallError>;
 
@@ -49,6 +53,7 @@ impl Send {
         route: &Arc<ReadyRoute>,
         request: Request,
         marking: Instant,
+        permit: Permit,
     ) -> AttemptOutcome {
         if let Some(reason) = self.too_late(delivery, marking) {
             return AttemptOutcome::NotSent { reason, retry_after: None };
@@ -63,14 +68,16 @@ impl Send {
             WireOutcome::NotSent { .. } | WireOutcome::Uncertain { .. } => None,
         };
         crash_point!("read-done");
-        outcome::decide(&route.carrier, &wire, reading.as_ref())
+        let outcome = outcome::decide(&route.carrier, &wire, reading.as_ref());
+        permit.report(symptom(&wire, reading.as_ref()), &outcome);
+        outcome
     }
 
     /// The last look before the wire. The mark may have taken its time, through an outage for one,
     /// and a message that leaves too late is worse than one that does not leave.
     fn too_late(&self, delivery: &DueDelivery, marking: Instant) -> Option<Reason> {
         if self.environment.stop.is_dropping() {
-            return Some(Reason::new("worker_stopped", "the worker stopped before it was sent"));
+            return Some(Reason::new(STOPPED, "the worker stopped before it was sent"));
         }
         if marking.elapsed() > LEAVE_WITHIN {
             return Some(Reason::new("stalled", "it was marked too long ago to be sent now"));
@@ -90,11 +97,25 @@ impl Send {
             outcome = self.environment.wire.send(&route.grant, request).instrument(span) => outcome,
             () = self.environment.stop.dropping() => WireOutcome::Uncertain {
                 status: None,
-                reason: Reason::new("worker_stopped", "the worker was stopped while it was sent"),
+                reason: Reason::new(STOPPED, "the worker was stopped while it was sent"),
             },
         };
         crash_point!("wire-answered");
         outcome
+    }
+}
+
+/// What the exchange showed of the carrier and its plugin.
+fn symptom(wire: &WireOutcome, reading: Option<&Reading>) -> Symptom {
+    match (wire, reading) {
+        (WireOutcome::Response(_), Some(Err(CallError::Plugin(_)))) => Symptom::PluginFailed,
+        (WireOutcome::Response(response), _) => Symptom::Answered(response.status),
+        (WireOutcome::NotSent { reason }, _) if reason.code == "egress_forbidden" => {
+            Symptom::PluginFailed
+        }
+        (WireOutcome::NotSent { .. }, _) => Symptom::Unreachable,
+        (WireOutcome::Uncertain { reason, .. }, _) if reason.code == STOPPED => Symptom::Nothing,
+        (WireOutcome::Uncertain { .. }, _) => Symptom::NoAnswer,
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use dripline_domain::delivery::AttemptOutcome;
 use dripline_domain::ids::DeliveryId;
-use dripline_store::ops::{self, FinishRequest, Finished, GiveUp, GiveUpRequest};
+use dripline_store::ops::{self, FinishRequest, Finished, GiveUp, GiveUpRequest, PostponeRequest};
 use uuid::Uuid;
 
 use super::divide::{Undone, divide};
@@ -17,12 +18,14 @@ use crate::environment::Environment;
 pub(super) struct Settle {
     finish: Batcher<FinishRequest, Result<Finished, Undone>>,
     give_up: Batcher<GiveUpRequest, Result<Finished, Undone>>,
+    postpone: Batcher<PostponeRequest, Result<Option<DateTime<Utc>>, Undone>>,
 }
 
 impl Settle {
     pub(super) fn start(environment: &Arc<Environment>) -> Self {
         let limits = environment.batches.database;
         let (finishing, giving_up) = (environment.clone(), environment.clone());
+        let postponing = environment.clone();
         Self {
             finish: Batcher::spawn("finish", limits, move |batch| {
                 let environment = finishing.clone();
@@ -31,6 +34,10 @@ impl Settle {
             give_up: Batcher::spawn("give_up", limits, move |batch| {
                 let environment = giving_up.clone();
                 async move { give_up(&environment, batch).await }
+            }),
+            postpone: Batcher::spawn("postpone", limits, move |batch| {
+                let environment = postponing.clone();
+                async move { postpone(&environment, batch).await }
             }),
         }
     }
@@ -83,6 +90,27 @@ impl Settle {
             // It stays queued without a ticket; the sweep for missing tickets issues one.
             Ok(Err(Undone)) | Err(_) => {
                 tracing::error!(delivery.id = %id, "giving a delivery up was not recorded");
+            }
+        }
+    }
+
+    /// Puts a delivery whose route is halted to a later time. Not logged for each: the halt was.
+    pub(super) async fn postpone(
+        &self,
+        id: DeliveryId,
+        attempt: u32,
+        due_at: DateTime<Utc>,
+        until: DateTime<Utc>,
+    ) {
+        let request = PostponeRequest { delivery_id: id, attempt, due_at, until };
+        match self.postpone.call(request).await {
+            Ok(Ok(due_at)) => {
+                let due_at = due_at.map(tracing::field::display);
+                tracing::trace!(delivery.id = %id, due_at, "delivery waits for its route");
+            }
+            // It stays queued without a ticket; the sweep for missing tickets issues one.
+            Ok(Err(Undone)) | Err(_) => {
+                tracing::error!(delivery.id = %id, "postponing a delivery was not recorded");
             }
         }
     }
@@ -143,4 +171,14 @@ async fn give_up(
             .await
     };
     divide("op.give_up", batch, &transaction).await
+}
+
+async fn postpone(
+    environment: &Environment,
+    batch: Vec<PostponeRequest>,
+) -> Vec<Result<Option<DateTime<Utc>>, Undone>> {
+    let transaction = |batch: Vec<PostponeRequest>| async move {
+        environment.outage.outlast("op.postpone", || ops::postpone(&environment.pool, &batch)).await
+    };
+    divide("op.postpone", batch, &transaction).await
 }

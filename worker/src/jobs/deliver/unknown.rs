@@ -14,7 +14,7 @@ use dripline_store::inquiry::Inquiry;
 use dripline_store::ops::{self, Repeat, RepeatRequest, Resolution};
 use uuid::Uuid;
 
-use super::routes::{NoRoute, ReadyRoute};
+use super::routes::{ReadyRoute, Unready};
 use super::send::LEAVE_WITHIN;
 use super::{Deliver, Outcome};
 use crate::outage::Unanswered;
@@ -37,8 +37,8 @@ impl Deliver {
     pub(crate) async fn inquire(&self, inquiry: &Inquiry) -> Inquired {
         let route = match self.routes.find(inquiry.route_id, inquiry.route_revision).await {
             Ok(route) => route,
-            Err(NoRoute::Interrupted) => return Inquired::Abandoned,
-            Err(NoRoute::Unusable(reason)) => return Inquired::Nothing(reason),
+            Err(Unready::Interrupted) => return Inquired::Abandoned,
+            Err(Unready::Unusable(reason)) => return Inquired::Nothing(reason),
         };
         if route.carrier != inquiry.carrier {
             return nothing("route_changed", "the route goes over another carrier now");
@@ -70,13 +70,16 @@ impl Deliver {
         if delivery.route_id != inquiry.route_id {
             return nothing("other_request", "its step goes over another route now");
         }
+        let Ok(permit) = self.breakers.admit(&delivery) else {
+            return nothing("route_halted", "its route is halted");
+        };
         let prepared = async {
             let text = self.render.call(&mut delivery).await?;
             let segments = route.count_segments(&delivery, &text)?;
-            let request = self.build.call(&delivery, route, text).await?;
-            Ok::<_, Outcome>((segments, request))
+            let (request, permit) = self.build.call(&delivery, route, text, permit).await?;
+            Ok::<_, Outcome>((segments, request, permit.renew(&delivery)?))
         };
-        let (segments, request) = match prepared.await {
+        let (segments, request, permit) = match prepared.await {
             Ok(prepared) => prepared,
             Err(Outcome::Interrupted) => return Inquired::Abandoned,
             Err(outcome) => {
@@ -102,7 +105,7 @@ impl Deliver {
             Err(error) => return undone(error),
         }
         let attempt = delivery.attempt + 1;
-        let outcome = self.send.call(&delivery, route, request, marking).await;
+        let outcome = self.send.call(&delivery, route, request, marking, permit).await;
         self.settle.finish(id, attempt, outcome).await;
         Inquired::Repeated
     }
