@@ -32,7 +32,7 @@ pub enum Symptom {
     Nothing,
 }
 
-/// What symptom says about the route.
+/// What a symptom says about the route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sign {
     /// It works.

@@ -12,6 +12,7 @@ mod operation;
 mod plugin;
 mod prompt;
 mod removal;
+mod requeue;
 mod route;
 mod session;
 mod terminal;

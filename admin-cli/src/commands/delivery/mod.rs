@@ -2,6 +2,10 @@
 
 mod list;
 mod resolve;
+mod requeue;
+mod requeue_plan;
+mod requeue_report;
+mod requeueing;
 mod show;
 
 use dripline_domain::ids::DeliveryId;
@@ -18,6 +22,7 @@ use crate::output::Output;
 pub(crate) enum Command {
     List(list::Args),
     Resolve(resolve::Args),
+    Requeue(requeue::Args),
     Show(show::Args),
 }
 
@@ -26,6 +31,7 @@ pub(crate) async fn run(command: Command, ctx: &Context, out: &mut Output) -> an
     match command {
         Command::List(args) => list::run(args, ctx, out).await,
         Command::Resolve(args) => resolve::run(args, ctx, out).await,
+        Command::Requeue(args) => requeue::run(args, ctx, out).await,
         Command::Show(args) => show::run(args, ctx, out).await,
     }
 }

@@ -5,7 +5,7 @@ mod choice;
 mod condition;
 mod enrolling;
 mod list;
-mod pricing;
+pub(crate) mod pricing;
 mod remove;
 mod remove_chosen;
 mod report;

@@ -169,7 +169,10 @@ impl Skipped {
 }
 
 /// The steps with the segment rules of their carriers.
-async fn quote_steps(ctx: &Context, detail: &WorkflowDetail) -> anyhow::Result<Vec<QuoteStep>> {
+pub(crate) async fn quote_steps(
+    ctx: &Context,
+    detail: &WorkflowDetail,
+) -> anyhow::Result<Vec<QuoteStep>> {
     let mut rules = BTreeMap::new();
     let mut steps = Vec::with_capacity(detail.steps.len());
     for step in &detail.steps {

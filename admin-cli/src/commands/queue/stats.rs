@@ -2,9 +2,11 @@
 
 use dripline_store::listing::queue::{self, QueueSummary};
 use dripline_store::queue::{QueueStats, stats};
+use dripline_store::route_halt::{self, RouteHalt};
 use dripline_store::worker_registry::{self, Worker};
 use serde::Serialize;
 
+use crate::commands::route::halts;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::output::page::{Column, Page};
@@ -21,13 +23,15 @@ struct Stats {
     deliveries: QueueSummary,
     /// The tickets of the whole installation.
     tickets: QueueStats,
+    /// The account's routes that are halted, by worker.
+    halted_routes: Vec<RouteHalt>,
     /// The workers that have not stopped, and the latest of those that have.
     workers: Vec<Worker>,
 }
 
 impl Report for Stats {
     fn lay_out(&self, page: &mut Page) {
-        let Self { deliveries, tickets, workers } = self;
+        let Self { deliveries, tickets, halted_routes, workers } = self;
         page.line("messages of this account:");
         page.pairs([
             ("due", deliveries.due.to_string()),
@@ -46,6 +50,10 @@ impl Report for Stats {
             ("foreign", tickets.other.to_string()),
         ]);
         page.gap();
+        if !halted_routes.is_empty() {
+            halts::lay_out(halted_routes, page);
+            page.gap();
+        }
         let columns = [
             Column::Text("WORKER"),
             Column::Text("STARTED"),
@@ -73,6 +81,7 @@ pub(crate) async fn run(_: Args, ctx: &Context, out: &mut Output) -> anyhow::Res
     let report = Stats {
         deliveries: queue::summary(pool, &ctx.clock, account.account_id).await?,
         tickets: stats(pool, &ctx.clock).await?,
+        halted_routes: route_halt::current(pool, account.account_id, None).await?,
         workers: worker_registry::list(pool, WORKERS).await?,
     };
     out.data(&report)?;

@@ -3,6 +3,7 @@
 mod add;
 mod draft;
 mod edit;
+pub(crate) mod halts;
 mod list;
 mod report;
 mod show;

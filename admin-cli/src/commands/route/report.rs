@@ -1,8 +1,10 @@
 //! One route, as `add`, `show` and `edit` report it.
 
 use dripline_store::route::Route;
+use dripline_store::route_halt::RouteHalt;
 use serde::Serialize;
 
+use super::halts;
 use crate::money;
 use crate::output::Report;
 use crate::output::page::Page;
@@ -12,6 +14,9 @@ pub(super) struct OneRoute {
     pub(super) route: Route,
     /// The account's, for the price.
     pub(super) currency: String,
+    /// Since when and why workers hand nothing over to it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) halts: Vec<RouteHalt>,
 }
 
 impl Report for OneRoute {
@@ -25,6 +30,10 @@ impl Report for OneRoute {
             ("may send to", origins(route)),
             ("revision", route.revision.to_string()),
         ]);
+        if !self.halts.is_empty() {
+            page.gap();
+            halts::lay_out(&self.halts, page);
+        }
         for (title, map) in [("settings", &route.settings), ("secrets", &route.secrets)] {
             if !map.is_empty() {
                 page.gap();

@@ -1,5 +1,7 @@
 //! `dripline route show`.
 
+use dripline_store::route_halt;
+
 use super::report::OneRoute;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -15,6 +17,8 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::Result<Exit> {
     let account = ctx.account().await?;
     let route = ctx.route(&account, &args.name).await?;
-    out.data(&OneRoute { route, currency: account.currency })?;
+    let pool = ctx.pool().await?;
+    let halts = route_halt::current(pool, account.account_id, Some(route.route_id)).await?;
+    out.data(&OneRoute { route, currency: account.currency, halts })?;
     Ok(Exit::Done)
 }
