@@ -55,13 +55,14 @@ impl DeliveryState {
     /// Whether a delivery may go from this state straight to `next`. To stay is not a transition.
     ///
     /// An attempt that certainly was not sent ends as anything that a queued delivery can become,
-    /// since its workflow may have closed and its time may have passed meanwhile.
+    /// since its workflow may have closed and its time may have passed meanwhile. An unknown one goes
+    /// back on the wire only to repeat its request under the key that the carrier keeps.
     pub const fn may_become(self, next: Self) -> bool {
         use DeliveryState::{Cancelled, Expired, Failed, Queued, Sending, Sent, Unknown};
         match self {
             Queued => matches!(next, Sending | Failed | Cancelled | Expired),
             Sending => matches!(next, Sent | Failed | Unknown | Queued | Cancelled | Expired),
-            Unknown => matches!(next, Sent | Failed | Queued | Cancelled | Expired),
+            Unknown => matches!(next, Sending | Sent | Failed | Queued | Cancelled | Expired),
             Sent | Failed | Cancelled | Expired => false,
         }
     }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use dripline_domain::breaker::{Admission, Breaker, BreakerPolicy, Change, Symptom, Pass, Sign};
+use dripline_domain::breaker::{Admission, Breaker, BreakerPolicy, Change, Pass, Sign, Symptom};
 use proptest::prelude::*;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;

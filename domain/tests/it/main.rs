@@ -5,6 +5,7 @@
 mod breaker;
 mod delivery;
 mod enrollment;
+mod evidence;
 mod ledger;
 mod money;
 mod phone;

@@ -387,7 +387,7 @@ impl Workflow {
     }
 
     /// Refuses prices that are not one for each step.
-    fn check_steps(&self, contacts: &Contacts<'_>) -> Result<(), EnrollError> {
+    pub(super) fn check_steps(&self, contacts: &Contacts<'_>) -> Result<(), EnrollError> {
         for contact in contacts.values() {
             for priced in [contact.step_segments.len(), contact.step_micros.len()] {
                 if priced != self.steps {

@@ -93,7 +93,9 @@ async fn run(
         return done_before(&mut tx, chunk, entry_id, skipped).await;
     }
     let enrolment = enrolment(chunk);
-    workflow.check(&mut tx, &enrolment, &enroll::by_contact(&enrolment).0).await?;
+    workflow.check(&mut tx, enrolment.revision).await?;
+    workflow.check_steps(&enroll::by_contact(&enrolment).0)?;
+    workflow.check_balance(&mut tx, enrolment.required).await?;
     enroll::share_contacts(&mut tx, failed.keys()).await?;
     let (candidates, refused) = enroll::sort_out(&mut tx, &workflow, failed.keys()).await?;
     skip(&failed, refused, &mut skipped);

@@ -1,11 +1,11 @@
 //! Deliveries: single messages.
 
 mod list;
-mod resolve;
 mod requeue;
 mod requeue_plan;
 mod requeue_report;
 mod requeueing;
+mod resolve;
 mod show;
 
 use dripline_domain::ids::DeliveryId;

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
-use dripline_domain::breaker::{Admission, Breaker, BreakerPolicy, Change, Symptom, Pass};
+use dripline_domain::breaker::{Admission, Breaker, BreakerPolicy, Change, Pass, Symptom};
 use dripline_domain::delivery::{AttemptOutcome, Reason};
 use dripline_domain::ids::RouteId;
 use dripline_store::delivery::DueDelivery;
