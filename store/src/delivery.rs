@@ -82,7 +82,7 @@ pub async fn load_due(
 /// Reads the unknown ones among these deliveries, as they would be sent now. What is missing is not unknown
 /// any more, or its workflow is gone.
 ///
-/// Nothing is locked: whether one may be sent again is decided by [`crate::ops::repeat_attempts`].
+/// Nothing is locked: whether one may be sent again is decided by [`crate::ops::repeat_attempts()`].
 pub async fn load_unknown(
     pool: &Pool,
     delivery_ids: &[DeliveryId],

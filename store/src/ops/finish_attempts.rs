@@ -57,7 +57,7 @@ pub enum Finished {
 ///
 /// Every hand-over is settled once: running the batch again with the same `batch_id`, after its COMMIT
 /// got no answer, changes nothing and answers [`Finished::AlreadyDone`] for what it had settled. An
-/// unknown outcome can be settled later, by evidence ([`super::resolve_unknown`]) or by another call. An
+/// unknown outcome can be settled later, by evidence ([`super::resolve_unknown()`]) or by another call. An
 /// outcome that comes after the decision moves nothing; one that contradicts it is recorded as evidence.
 ///
 /// A carrier that says the contact has opted out ([`dripline_domain::delivery::Reason::is_stop`]) ends

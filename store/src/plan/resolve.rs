@@ -169,7 +169,7 @@ impl Row {
         })
     }
 
-    /// As [`crate::ops::resolve_unknown`] decides it, in its own transaction.
+    /// As [`crate::ops::resolve_unknown()`] decides it, in its own transaction.
     fn becomes(&self, finding: Finding, policy: &RetryPolicy, now: DateTime<Utc>) -> DeliveryState {
         // What was repeated under one key counts as one try.
         let tries = u64::from(row::ordinal(self.attempt)) - row::count(self.repeats);

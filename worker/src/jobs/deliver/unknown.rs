@@ -22,7 +22,7 @@ use crate::outage::Unanswered;
 /// What an inquiry came to.
 #[derive(Debug)]
 pub(crate) enum Inquired {
-    /// There is evidence now, for [`ops::resolve_unknown`].
+    /// There is evidence now, for [`ops::resolve_unknown()`].
     Evidence(Resolution),
     /// The request was made again, and what came of it is settled.
     Repeated,
