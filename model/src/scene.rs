@@ -1,0 +1,192 @@
+//! What one exploration is about: how many of everything, which faults, and which deliberate bug.
+
+use dripline_domain::retry::RetryPolicy;
+
+use crate::world::{CONTACTS, STEPS};
+
+/// One exploration: who is there, what may go wrong, and what was broken on purpose.
+#[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each says whether somebody is on the scene")]
+pub struct Scene {
+    /// What it shows, for people.
+    pub name: &'static str,
+    /// Contacts enrolled, at most [`CONTACTS`].
+    pub contacts: usize,
+    /// Steps of the workflow, at most [`STEPS`].
+    pub steps: usize,
+    /// Workers that send, at most two.
+    pub workers: usize,
+    /// Whether somebody pauses the workflow, at any moment. Their process may die.
+    pub pause: bool,
+    /// Enrollments in one chunk of the purge.
+    pub chunk: usize,
+    /// Whether somebody removes the first contact, at any moment.
+    pub removal: bool,
+    /// Whether a worker may be taken for dead while it lives: its session was cut and its heartbeat
+    /// is late.
+    pub wrong_burials: bool,
+    /// Whether somebody brings evidence for what is unknown.
+    pub evidence: bool,
+    /// How often a worker's process dies. It comes back under a new name.
+    pub deaths: u8,
+    /// How often a COMMIT gets no answer, be it that it took place or not.
+    pub losses: u8,
+    /// Hand-overs of one delivery in all.
+    pub retry: RetryPolicy,
+    /// What was broken on purpose.
+    pub bug: Option<Bug>,
+}
+
+/// A mistake that looks harmless. The model must find what it leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bug {
+    /// The mark reads whether its workflow is open, without locking it.
+    StatusReadWithoutLock,
+    /// An attempt that was not sent goes back into the queue without another look at its workflow and
+    /// enrollment.
+    RetryDoesNotReread,
+    /// What has been `sending` for long is taken for not sent.
+    NotSentByTimer,
+    /// A pause lists as in flight what is `sending`, and forgets that `unknown` may still leave.
+    InFlightByStateOnly,
+    /// A settlement does not compare the attempt that it settles.
+    SettleIgnoresAttempt,
+    /// The reaper puts what a dead worker was sending back into the queue.
+    ReaperRequeues,
+    /// A worker sends although it did not hear that its mark was committed.
+    SendsUnacknowledged,
+    /// The purge gives back what is on the wire as well.
+    PurgeReleasesInFlight,
+}
+
+impl Bug {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::StatusReadWithoutLock,
+        Self::RetryDoesNotReread,
+        Self::NotSentByTimer,
+        Self::InFlightByStateOnly,
+        Self::SettleIgnoresAttempt,
+        Self::ReaperRequeues,
+        Self::SendsUnacknowledged,
+        Self::PurgeReleasesInFlight,
+    ];
+}
+
+/// One contact, one step, one worker and nothing that goes wrong.
+const CALM: Scene = Scene {
+    name: "calm",
+    contacts: 1,
+    steps: 1,
+    workers: 1,
+    pause: false,
+    chunk: 1,
+    removal: false,
+    wrong_burials: false,
+    evidence: false,
+    deaths: 0,
+    losses: 0,
+    retry: TWO_ATTEMPTS,
+    bug: None,
+};
+
+const TWO_ATTEMPTS: RetryPolicy = RetryPolicy {
+    max_attempts: 2,
+    first: std::time::Duration::from_secs(5),
+    ceiling: std::time::Duration::from_mins(15),
+};
+
+impl Scene {
+    /// Every scene that the tests explore. Together they have every pair of processes at work on the
+    /// same rows, under every fault; all of it at once would be too many states to see the end of.
+    pub fn all() -> Vec<Self> {
+        let scenes = vec![
+            Self {
+                name: "two workers fight for one message, and the workflow is paused",
+                workers: 2,
+                pause: true,
+                wrong_burials: true,
+                evidence: true,
+                deaths: 1,
+                losses: 1,
+                ..CALM
+            },
+            Self {
+                name: "two workers fight for one message, and its contact is removed",
+                workers: 2,
+                removal: true,
+                wrong_burials: true,
+                evidence: true,
+                deaths: 1,
+                losses: 1,
+                ..CALM
+            },
+            Self {
+                name: "nobody ever learns what became of a dead worker's message",
+                workers: 2,
+                pause: true,
+                deaths: 1,
+                losses: 1,
+                ..CALM
+            },
+            Self {
+                name: "one contact is removed while the workflow is paused",
+                pause: true,
+                removal: true,
+                wrong_burials: true,
+                evidence: true,
+                deaths: 1,
+                losses: 1,
+                ..CALM
+            },
+            Self {
+                name: "two contacts are purged in chunks of one",
+                contacts: 2,
+                pause: true,
+                evidence: true,
+                losses: 1,
+                ..CALM
+            },
+            Self {
+                name: "two contacts are purged in one chunk, while one of them is removed",
+                contacts: 2,
+                pause: true,
+                chunk: 2,
+                removal: true,
+                ..CALM
+            },
+            Self {
+                name: "a contact goes on to the second step while the workflow is paused",
+                steps: 2,
+                workers: 2,
+                pause: true,
+                ..CALM
+            },
+            Self {
+                name: "a contact goes on to the second step while it is removed",
+                steps: 2,
+                removal: true,
+                wrong_burials: true,
+                evidence: true,
+                deaths: 1,
+                losses: 1,
+                ..CALM
+            },
+        ];
+        for scene in &scenes {
+            assert!(scene.contacts <= CONTACTS && scene.steps <= STEPS, "{}", scene.name);
+        }
+        scenes
+    }
+
+    /// The same with something broken on purpose.
+    #[must_use]
+    pub fn with(self, bug: Bug) -> Self {
+        Self { bug: Some(bug), ..self }
+    }
+
+    /// Whether this is broken.
+    pub fn has(&self, bug: Bug) -> bool {
+        self.bug == Some(bug)
+    }
+}
