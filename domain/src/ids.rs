@@ -71,3 +71,7 @@ id! {
     /// One incarnation of a worker process.
     WorkerId
 }
+id! {
+    /// Something that an audit found to be wrong.
+    AuditBreakId
+}

@@ -4,6 +4,9 @@ SELECT 'account ' || a.account_id AS "subject!",
        format('put in %s, on balance %s + %s + %s; captured %s, spent %s',
               coalesce(l.put_in, 0), b.available_micros, b.held_micros, b.spent_micros,
               coalesce(l.captured, 0), b.spent_micros) AS "problem!",
+       -- What stays the same while the account goes on: by how much the two sides differ.
+       format('%s and %s', coalesce(l.put_in, 0) - b.available_micros - b.held_micros - b.spent_micros,
+              coalesce(l.captured, 0) - b.spent_micros) AS "difference!",
        count(*) OVER () AS "found!"
 FROM accounts a
 LEFT JOIN balances b USING (account_id)

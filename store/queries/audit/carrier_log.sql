@@ -1,8 +1,10 @@
 -- 10. Deliveries $3 < id <= $4 against how often the carrier's log says that it accepted each of them
 -- ($1: delivery ids, $2: how often). Sent: once; failed, cancelled, expired: never; else at most once.
+-- $5: how many to show.
 SELECT 'delivery ' || coalesce(d.delivery_id, log.delivery_id) AS "subject!",
        format('is %s, and the carrier accepted it %s times', coalesce(d.state, 'not known here'),
-              coalesce(log.accepted, 0)) AS "problem!"
+              coalesce(log.accepted, 0)) AS "problem!",
+       count(*) OVER () AS "found!"
 FROM (SELECT delivery_id, state FROM deliveries WHERE delivery_id > $3 AND delivery_id <= $4) d
 FULL JOIN unnest($1::BIGINT[], $2::BIGINT[]) AS log (delivery_id, accepted)
        ON log.delivery_id = d.delivery_id
@@ -12,3 +14,4 @@ WHERE CASE
     ELSE coalesce(log.accepted, 0) <> 0
     END
 ORDER BY coalesce(d.delivery_id, log.delivery_id)
+LIMIT $5

@@ -55,6 +55,8 @@ SELECT 'ledger entry ' || coalesce(l.ledger_entry_id, s.entry_id) AS "subject!",
                         coalesce(s.segments, 0), coalesce(s.items, 0), s.account_id, s.other_account_id,
                         l.account_id)
        END AS "problem!",
+       format('%s micros, %s segments, %s items', l.amount_micros - coalesce(s.micros, 0),
+              l.segments - coalesce(s.segments, 0), l.items - coalesce(s.items, 0)) AS "difference!",
        count(*) OVER () AS "found!"
 FROM ledger_entries l
 FULL JOIN sums s ON s.entry_id = l.ledger_entry_id

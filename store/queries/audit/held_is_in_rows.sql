@@ -4,6 +4,8 @@ SELECT 'account ' || a.account_id AS "subject!",
        format('held %s, in rows %s + %s + %s', b.held_micros, coalesce(e.micros, 0),
               coalesce(d.micros, 0), coalesce(o.micros, 0))
            AS "problem!",
+       -- What stays the same while the account goes on: by how much the two sides differ.
+       format('%s', b.held_micros - coalesce(e.micros, 0) - coalesce(d.micros, 0)) AS "difference!",
        count(*) OVER () AS "found!"
 FROM accounts a
 LEFT JOIN balances b USING (account_id)

@@ -19,7 +19,8 @@ WITH problems AS (
     WHERE c.opted_out_at IS NOT NULL AND a.marked_at > c.opted_out_at
       AND NOT (a.segments = 0 AND a.outcome = 'not_sent')
 )
-SELECT subject AS "subject!", problem AS "problem!", count(*) OVER () AS "found!"
+SELECT subject AS "subject!", problem AS "problem!", problem AS "difference!",
+       count(*) OVER () AS "found!"
 FROM problems
 ORDER BY subject
 LIMIT $1

@@ -29,7 +29,8 @@ problems AS (
        OR w.enrollment_id IS NULL AND l.open
        OR l.enrollment_id IS NULL AND w.queued > 0
 )
-SELECT subject AS "subject!", problem AS "problem!", count(*) OVER () AS "found!"
+SELECT subject AS "subject!", problem AS "problem!", problem AS "difference!",
+       count(*) OVER () AS "found!"
 FROM problems
 ORDER BY subject
 LIMIT $1

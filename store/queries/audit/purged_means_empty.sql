@@ -24,7 +24,8 @@ problems AS (
     JOIN enrollments e USING (enrollment_id)
     WHERE o.finished_at IS NOT NULL AND e.exit_cause IS NULL
 )
-SELECT subject AS "subject!", problem AS "problem!", count(*) OVER () AS "found!"
+SELECT subject AS "subject!", problem AS "problem!", problem AS "difference!",
+       count(*) OVER () AS "found!"
 FROM problems
 ORDER BY subject
 LIMIT $1

@@ -22,7 +22,8 @@ WITH problems AS (
     WHERE d.state IN ('failed', 'cancelled', 'expired') AND d.attempt > 0
       AND (a.outcome IS NULL OR a.outcome IN ('accepted', 'unknown', 'presumed_sent', 'repeated'))
 )
-SELECT subject AS "subject!", problem AS "problem!", count(*) OVER () AS "found!"
+SELECT subject AS "subject!", problem AS "problem!", problem AS "difference!",
+       count(*) OVER () AS "found!"
 FROM problems
 ORDER BY subject
 LIMIT $1

@@ -1,7 +1,7 @@
 -- 4. Every step of every enrollment is held once, and then captured or released once; the state of a
 -- delivery agrees with the kind of the entries it points at. $1: how many to show.
 WITH extra AS MATERIALIZED (
-    SELECT a.delivery_id, sum(a.extra_micros) AS micros, sum(a.extra_segments) AS segments,
+    SELECT a.delivery_id, sum(a.extra_micros)::BIGINT AS micros, sum(a.extra_segments)::BIGINT AS segments,
            bool_and(l.kind IS NOT DISTINCT FROM 'hold') AS held
     FROM attempts a
     LEFT JOIN ledger_entries l ON l.ledger_entry_id = a.extra_hold_entry_id
@@ -56,11 +56,11 @@ problems AS (
        OR CASE WHEN e.position = cardinality(e.step_micros) THEN
               e.remaining_micros <> 0 OR e.remaining_segments <> 0
               OR e.released_micros <> 0 OR e.released_segments <> 0
-          ELSE
-              e.remaining_micros + e.released_micros
-                  <> (SELECT coalesce(sum(m), 0) FROM unnest(e.step_micros[e.position + 1 :]) m)
-              OR e.remaining_segments + e.released_segments
-                  <> (SELECT coalesce(sum(s), 0) FROM unnest(e.step_segments[e.position + 1 :]) s)
+          ELSE (
+              SELECT sum(s.micros) <> e.remaining_micros + e.released_micros
+                  OR sum(s.segments) <> e.remaining_segments + e.released_segments
+              FROM unnest(e.step_micros[e.position + 1 :], e.step_segments[e.position + 1 :])
+                   AS s (micros, segments))
           END
        OR CASE WHEN e.exit_cause IS NULL THEN e.released_micros <> 0 OR e.released_segments <> 0
                ELSE e.remaining_micros <> 0 OR e.remaining_segments <> 0 END
@@ -75,7 +75,8 @@ problems AS (
       AND (d.state IS DISTINCT FROM 'failed' OR d.position <> e.first_position
            OR d.contact_id <> e.contact_id OR d.workflow_id <> e.workflow_id)
 )
-SELECT subject AS "subject!", problem AS "problem!", count(*) OVER () AS "found!"
+SELECT subject AS "subject!", problem AS "problem!", problem AS "difference!",
+       count(*) OVER () AS "found!"
 FROM problems
 ORDER BY subject
 LIMIT $1

@@ -35,7 +35,8 @@ problems AS (
           ELSE false
           END
 )
-SELECT subject AS "subject!", problem AS "problem!", count(*) OVER () AS "found!"
+SELECT subject AS "subject!", problem AS "problem!", problem AS "difference!",
+       count(*) OVER () AS "found!"
 FROM problems
 ORDER BY subject
 LIMIT $1

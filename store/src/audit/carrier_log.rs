@@ -1,12 +1,10 @@
 //! Invariant 10: our rows against the log that a carrier keeps of its own.
 
-use std::collections::BTreeMap;
-
 use dripline_domain::ids::DeliveryId;
 use sqlx::{Postgres, Transaction};
 use uuid::Uuid;
 
-use super::{INVARIANTS, InvariantResult, SHOWN, Violation, begin_snapshot};
+use super::{INVARIANTS, InvariantResult, KEPT, Violation, begin_snapshot};
 use crate::{Pool, StoreError, row};
 
 /// Deliveries that one statement compares.
@@ -18,8 +16,8 @@ const CHUNK: usize = 100_000;
 pub struct CarrierLogAudit {
     snapshot: Transaction<'static, Postgres>,
     installation: Uuid,
-    /// How often the log says that each delivery was accepted.
-    accepted: BTreeMap<i64, i64>,
+    /// The delivery of each line that says it was accepted: eight bytes a message, since a log is long.
+    accepted: Vec<i64>,
     foreign: u64,
 }
 
@@ -30,14 +28,14 @@ impl CarrierLogAudit {
         let installation = sqlx::query_scalar!("SELECT installation_id FROM installation")
             .fetch_one(&mut *snapshot)
             .await?;
-        Ok(Self { snapshot, installation, accepted: BTreeMap::new(), foreign: 0 })
+        Ok(Self { snapshot, installation, accepted: Vec::new(), foreign: 0 })
     }
 
     /// One message that the carrier accepted, by the reference we gave it. References of other
     /// installations are counted and left out.
     pub fn accepted(&mut self, reference: &str) {
         match parse_reference(self.installation, reference) {
-            Some((delivery_id, _)) => *self.accepted.entry(delivery_id.0).or_default() += 1,
+            Some((delivery_id, _)) => self.accepted.push(delivery_id.0),
             None => self.foreign += 1,
         }
     }
@@ -58,18 +56,22 @@ impl CarrierLogAudit {
             violations: 0,
             rows: Vec::new(),
         };
+        let mut accepted = std::mem::take(&mut self.accepted);
+        accepted.sort_unstable();
+        let mut log = &accepted[..];
         let mut from = 0;
-        while let Some(to) = self.end_of_chunk(from).await? {
-            self.compare(from, to, &mut result).await?;
-            from = to;
+        while let Some(to) = self.end_of_chunk(from, log).await? {
+            let (chunk, rest) = log.split_at(log.partition_point(|id| *id <= to));
+            self.compare(from, to, chunk, &mut result).await?;
+            (from, log) = (to, rest);
         }
         self.snapshot.rollback().await?;
         Ok(result)
     }
 
-    /// The last id of the chunk behind `from`: at most [`CHUNK`] deliveries and [`CHUNK`] lines of the
-    /// log. `None`: nothing is left of either.
-    async fn end_of_chunk(&mut self, from: i64) -> Result<Option<i64>, StoreError> {
+    /// The last id of the chunk behind `from`: at most [`CHUNK`] deliveries and about [`CHUNK`] lines of
+    /// what is left of the log. `None`: nothing is left of either.
+    async fn end_of_chunk(&mut self, from: i64, log: &[i64]) -> Result<Option<i64>, StoreError> {
         let rows = sqlx::query_scalar!(
             "SELECT max(delivery_id) FROM (
                  SELECT delivery_id FROM deliveries WHERE delivery_id > $1
@@ -80,8 +82,7 @@ impl CarrierLogAudit {
         )
         .fetch_one(&mut *self.snapshot)
         .await?;
-        let rest = self.accepted.range(from + 1..).map(|(id, _)| *id);
-        let log = rest.take(CHUNK).last();
+        let log = log.get(CHUNK - 1).or(log.last()).copied();
         // Either one alone when the other has ended, else the nearer one.
         Ok(match (rows, log) {
             (Some(rows), Some(log)) => Some(rows.min(log)),
@@ -93,17 +94,25 @@ impl CarrierLogAudit {
         &mut self,
         from: i64,
         to: i64,
+        log: &[i64],
         result: &mut InvariantResult,
     ) -> Result<(), StoreError> {
-        let (ids, times): (Vec<i64>, Vec<i64>) = self.accepted.range(from + 1..=to).unzip();
-        let rows = sqlx::query_file!("queries/audit/carrier_log.sql", &ids, &times, from, to)
+        let (ids, times): (Vec<i64>, Vec<i64>) = log
+            .chunk_by(|one, next| one == next)
+            .map(|same| (same[0], i64::try_from(same.len()).unwrap_or(i64::MAX)))
+            .unzip();
+        let rows = sqlx::query_file!("queries/audit/carrier_log.sql", &ids, &times, from, to, KEPT)
             .fetch_all(&mut *self.snapshot)
             .await?;
-        result.violations += rows.len() as u64;
-        let shown = usize::try_from(SHOWN).unwrap_or(usize::MAX);
-        let room = shown.saturating_sub(result.rows.len());
+        result.violations += rows.first().map_or(0, |row| row::count(row.found));
+        let kept = usize::try_from(KEPT).unwrap_or(usize::MAX);
+        let room = kept.saturating_sub(result.rows.len());
         let rows = rows.into_iter().take(room);
-        result.rows.extend(rows.map(|r| Violation { subject: r.subject, problem: r.problem }));
+        result.rows.extend(rows.map(|r| Violation {
+            subject: r.subject,
+            difference: r.problem.clone(),
+            problem: r.problem,
+        }));
         Ok(())
     }
 }

@@ -4,6 +4,7 @@ use dripline_domain::clock::Clock;
 use dripline_domain::ids::AccountId;
 use dripline_domain::ledger::{BalanceError, EntryKind, InsufficientBalance};
 use dripline_domain::money::Micros;
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::top_up::{Booked, book};
@@ -61,6 +62,18 @@ pub async fn adjust(
     clock: &dyn Clock,
     adjustment: &Adjustment,
 ) -> Result<Booked, AdjustError> {
+    let mut tx = pool.begin().await?;
+    let booked = adjust_in(&mut tx, clock, adjustment).await?;
+    tx.commit().await?;
+    Ok(booked)
+}
+
+/// The same in the caller's transaction, in which the balance is the last row to be locked.
+pub(super) async fn adjust_in(
+    conn: &mut PgConnection,
+    clock: &dyn Clock,
+    adjustment: &Adjustment,
+) -> Result<Booked, AdjustError> {
     if adjustment.reason.trim().is_empty() {
         return Err(AdjustError::NoReason);
     }
@@ -68,13 +81,11 @@ pub async fn adjust(
         return Err(AdjustError::Zero);
     }
     let account_id = adjustment.account_id;
-    let mut tx = pool.begin().await?;
-    let before = account::lock_balance(&mut tx, account_id)
+    let before = account::lock_balance(conn, account_id)
         .await?
         .ok_or(AdjustError::AccountNotFound(account_id))?;
     let kind = EntryKind::Adjust;
-    if let Some(booked) = ledger::find_batch(&mut tx, adjustment.batch_id, account_id, kind).await?
-    {
+    if let Some(booked) = ledger::find_batch(conn, adjustment.batch_id, account_id, kind).await? {
         return Ok(Booked { ledger_entry_id: booked, balance: before });
     }
     let balance = before.apply(kind, adjustment.amount).map_err(|error| match error {
@@ -93,7 +104,6 @@ pub async fn adjust(
         reason: Some(&adjustment.reason),
         created_at: clock.now(),
     };
-    let ledger_entry_id = book(&mut tx, &entry).await?;
-    tx.commit().await?;
+    let ledger_entry_id = book(conn, &entry).await?;
     Ok(Booked { ledger_entry_id, balance })
 }

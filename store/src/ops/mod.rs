@@ -21,12 +21,14 @@ mod pause_workflow;
 mod postpone;
 mod purge;
 mod record_receipt;
+mod record_breaks;
 mod remove_contact;
 mod remove_contacts;
 mod repeat_attempts;
 mod requeue;
 mod resolve_unknown;
 mod settle;
+mod settle_break;
 mod situation;
 mod start_attempts;
 mod top_up;
@@ -68,5 +70,8 @@ pub use resolve_unknown::{Resolution, Resolved, resolve_unknown};
 pub use start_attempts::{
     StaleReason, Start, StartRequest, start_attempts, start_referenced_attempts,
 };
+pub use record_breaks::{RecordedBreaks, record_breaks};
+pub use settle_break::{BreakSettlement, SettleBreakError, SettledBy, settle_break};
+pub use start_attempts::{StaleReason, Start, StartRequest, start_attempts};
 pub use top_up::{Booked, TopUp, TopUpError, top_up};
 pub use update_route::{UpdateRouteError, update_route};

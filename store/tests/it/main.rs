@@ -4,6 +4,7 @@
 
 mod attempts;
 mod audit;
+mod audit_breaks;
 mod closing;
 mod contacts;
 mod edits;
