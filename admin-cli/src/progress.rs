@@ -15,6 +15,16 @@ pub(crate) fn bar(what: &'static str, total: u64) -> ProgressBar {
     bar
 }
 
+/// A bar of `total` bytes.
+pub(crate) fn bytes(what: &'static str, total: u64) -> ProgressBar {
+    let bar = bar(what, total);
+    if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {bytes}/{total_bytes} {eta}")
+    {
+        bar.set_style(style);
+    }
+    bar
+}
+
 /// A sign of life for work of unknown length.
 pub(crate) fn spinner(what: &'static str) -> ProgressBar {
     let spinner =
