@@ -1,4 +1,4 @@
-//! Figures: how fast contacts are enrolled, messages delivered and workflows paused.
+//! Figures: how fast contacts are enrolled, messages delivered, workflows paused and the books audited.
 //!
 //! `cargo xtask bench` builds this program with optimisations, together with the carrier simulator
 //! and the plugins, and hands its arguments on. Each figure is the median of several runs, each in a
@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 
+mod audit;
 mod carrier;
 mod database;
 mod deliver;
@@ -64,6 +65,8 @@ enum Bench {
     Backlog,
     /// A workflow paused: its fence and its purge
     Pause,
+    /// The invariants proved over many deliveries
+    Audit,
 }
 
 /// Sizes of the benches.
@@ -73,12 +76,19 @@ struct Sizes {
     deliver: usize,
     backlog: usize,
     pause: usize,
+    audit: usize,
 }
 
 impl Sizes {
-    const FULL: Self =
-        Self { enrol: 100_000, deliver: 100_000, backlog: 1_000_000, pause: 100_000 };
-    const QUICK: Self = Self { enrol: 20_000, deliver: 20_000, backlog: 100_000, pause: 20_000 };
+    const FULL: Self = Self {
+        enrol: 100_000,
+        deliver: 100_000,
+        backlog: 1_000_000,
+        pause: 100_000,
+        audit: 2_000_000,
+    };
+    const QUICK: Self =
+        Self { enrol: 20_000, deliver: 20_000, backlog: 100_000, pause: 20_000, audit: 200_000 };
     /// The backlog that a large one is compared with.
     const SMALL_BACKLOG: usize = 20_000;
 }
@@ -120,6 +130,9 @@ async fn measure(arguments: &Arguments, lab: &Lab, report: &Report) -> anyhow::R
         for figure in pause::run(lab, sizes.pause, runs).await? {
             report.figure(&figure)?;
         }
+    }
+    if chosen(Bench::Audit) {
+        report.figure(&audit::run(lab, sizes.audit, runs).await?)?;
     }
     Ok(())
 }
