@@ -93,6 +93,7 @@ async fn delivery_contact(session: &Session, id: i64) -> ContactId {
 async fn a_halted_route_is_shown_with_what_waits_for_it() {
     let mut session = Session::furnished().await;
     session.quiet("enrollment add welcome --all --yes");
+    session.until_all_is_due();
     let (pool, now) = (session.pool().clone(), SystemClock.now());
     let worker = worker_registry::register(&pool, &SystemClock, "host-1").await.expect("registers");
     let due = delivery::load_due(&pool, &[DeliveryId(1), DeliveryId(3)]).await.expect("loads");
