@@ -11,6 +11,7 @@
 //! `jobs::deliver` with one batcher, and call it in `Deliver::deliver`.
 
 pub mod batch;
+pub mod clock;
 pub mod crash;
 pub mod daemon;
 pub mod environment;

@@ -9,13 +9,13 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::Parser;
 use dripline_config::Settings;
-use dripline_domain::clock::{Clock, SystemClock};
+use dripline_domain::clock::Clock;
 use dripline_plugin_host::PluginHost;
 use dripline_plugin_host::egress::Egress;
 use dripline_store::{ConnectOptions, Pool, SchemaStatus, embedded};
 use dripline_worker::daemon::{Daemon, Ended, Parts};
 use dripline_worker::lifecycle::{Stop, StopSignals};
-use dripline_worker::{crash, open_files, options, telemetry};
+use dripline_worker::{clock, crash, open_files, options, telemetry};
 
 /// After everything was abandoned, how long the rest of the process may take to notice.
 const LAST_GRACE: Duration = Duration::from_secs(5);
@@ -79,7 +79,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 async fn work(arguments: &Arguments, settings: &Settings, stop: Stop) -> anyhow::Result<()> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let clock = clock::start();
     let pool = connect(settings).await?;
     check_schema(&pool, arguments.migrate).await?;
     let parts = Parts {
