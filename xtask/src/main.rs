@@ -5,6 +5,7 @@
 
 mod bench;
 mod build;
+mod chaos;
 mod ci;
 mod demo;
 mod interrupt;
@@ -47,6 +48,8 @@ enum Command {
     Ci(ci::Args),
     /// Measure; all arguments go to the bench program
     Bench(bench::Args),
+    /// Break everything around running workers, and compare what is left
+    Chaos(chaos::Args),
 }
 
 fn main() -> ExitCode {
@@ -80,5 +83,6 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Sqlx(args) => sqlx::run(&workspace, &args),
         Command::Ci(args) => ci::run(&workspace, &args),
         Command::Bench(args) => bench::run(&workspace, &args),
+        Command::Chaos(args) => chaos::run(&workspace, &args),
     }
 }
