@@ -1,5 +1,7 @@
 //! What can go wrong between us and Postgres.
 
+use crate::row;
+
 /// A query or transaction that did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -34,9 +36,13 @@ pub enum StoreError {
 impl StoreError {
     /// The transaction was undone because of a deadlock, a serialization conflict or a race: running
     /// it again from its start is right and will likely succeed.
+    ///
+    /// One such race is a batch against its own first try, whose connection was lost and which the
+    /// server still worked on: run again, it finds its work done.
     pub fn is_conflict(&self) -> bool {
         matches!(self, Self::Raced)
             || matches!(self.sql_state().as_deref(), Some("40P01" | "40001"))
+            || self.breaks("a_batch_writes_one_entry_per_account_and_kind")
     }
 
     /// The connection was lost or never made, so that nobody knows whether a COMMIT under way took
@@ -50,10 +56,11 @@ impl StoreError {
             | sqlx::Error::PoolClosed
             | sqlx::Error::WorkerCrashed
             | sqlx::Error::Protocol(_) => true,
-            // Class 57: the server is shutting down, crashed or starting. 08: connection lost.
-            sqlx::Error::Database(error) => {
-                error.code().is_some_and(|code| code.starts_with("57P") || code.starts_with("08"))
-            }
+            // Class 57: the server is shutting down, crashed or starting. 08: connection lost. 25P03:
+            // we, or our machine, were still for so long that the server ended the session.
+            sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+                code.starts_with("57P") || code.starts_with("08") || code == "25P03"
+            }),
             _ => false,
         }
     }
@@ -73,6 +80,10 @@ impl StoreError {
             }
             _ => None,
         }
+    }
+
+    fn breaks(&self, constraint: &str) -> bool {
+        self.database().is_some_and(|error| row::breaks(error, constraint))
     }
 
     fn sql_state(&self) -> Option<String> {

@@ -13,6 +13,7 @@ mod evidence;
 mod evidence_races;
 mod journey;
 mod listings;
+mod lost_answers;
 mod money;
 mod operations;
 mod order;
