@@ -2,6 +2,7 @@
 //!
 //! To add a fault: add a variant, its name and its chance here, and what it does in `strike`.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -125,6 +126,35 @@ impl Fault {
                 after: seconds(rng, 0.02, 0.4),
             },
         }
+    }
+
+    /// Every kind there is.
+    pub(crate) fn kinds() -> BTreeSet<String> {
+        let plain = [
+            "kill-worker",
+            "terminate-worker",
+            "freeze-worker",
+            "step-clock",
+            "kill-postgres",
+            "restart-postgres",
+            "kill-backend",
+            "terminate-backends",
+            "cut-database",
+            "hold-database",
+            "forget-database",
+            "lose-commits",
+            "lose-commit-replies",
+            "cut-wire",
+            "hold-wire",
+            "forget-wire",
+            "plugin",
+            "delete-tickets",
+            "double-tickets",
+            "requeue-tickets",
+            "kill-command",
+        ];
+        let moods = Mood::ALL.map(|mood| format!("carrier-{}", mood.name()));
+        plain.into_iter().map(str::to_owned).chain(moods).collect()
     }
 
     /// Its kind, for reports.

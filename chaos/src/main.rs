@@ -41,6 +41,7 @@ mod verdict;
 mod worker;
 
 use carrier::Witness;
+use fault::Fault;
 use plan::Plan;
 use report::Report;
 use stage::Stage;
@@ -66,6 +67,10 @@ struct Arguments {
     /// Run the seeds that have found something before, as long as each needs
     #[arg(long, conflicts_with = "minutes")]
     kept: bool,
+
+    /// Only faults of these kinds, besides the kill of Postgres in the calm
+    #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = kind)]
+    only: Vec<String>,
 
     /// One JSON object a line on standard output instead of sentences
     #[arg(long)]
@@ -96,6 +101,14 @@ fn minutes(text: &str) -> Result<f64, String> {
     }
 }
 
+fn kind(text: &str) -> Result<String, String> {
+    let kinds = Fault::kinds();
+    if kinds.contains(text) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("the kinds are {}", kinds.into_iter().collect::<Vec<_>>().join(", ")))
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
     match run(&Arguments::parse()).await {
@@ -119,7 +132,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         say(&format!("seed {seed}"));
         let time = Duration::from_secs_f64(minutes * 60.0);
         if arguments.plan {
-            print_plan(seed, time)?;
+            print_plan(seed, time, &arguments.only)?;
             continue;
         }
         let Some(report) = play(arguments, seed, time, &mut interrupted).await? else {
@@ -145,14 +158,14 @@ async fn play(
         set = Stage::set(&arguments.plugins) => Some(set?),
         () = interrupted.wait() => None,
     };
-    // What was set up when it was interrupted goes with the guard of its folder.
+    // What was set up when it was interrupted goes with its folder.
     let Some(mut stage) = set else { return Ok(None) };
     let folder = stage.place.root().to_owned();
     say(&format!("playing in {}", folder.display()));
     let begin = Instant::now();
     let mut report = Report { seed, ..Report::default() };
     let played = tokio::select! {
-        played = rounds(&mut stage, seed, time, &mut report) => Some(played),
+        played = rounds(&mut stage, seed, time, &arguments.only, &mut report) => Some(played),
         () = interrupted.wait() => None,
     };
     report.minutes = begin.elapsed().as_secs_f64() / 60.0;
@@ -174,6 +187,7 @@ async fn rounds(
     stage: &mut Stage,
     seed: u64,
     time: Duration,
+    only: &[String],
     report: &mut Report,
 ) -> anyhow::Result<()> {
     let mut witness = Witness::new(stage.carrier.follow()?);
@@ -183,7 +197,7 @@ async fn rounds(
         if left < SHORTEST {
             break;
         }
-        let plan = Plan::draw(seed, round);
+        let plan = Plan::draw(seed, round, only);
         append(&stage.place.path("plan"), &plan.to_string())?;
         round::play(stage, plan, left, &mut witness, report).await?;
         if !report.violations.is_empty() {
@@ -195,11 +209,11 @@ async fn rounds(
 }
 
 /// As many rounds as there can be in that time.
-fn print_plan(seed: u64, time: Duration) -> anyhow::Result<()> {
+fn print_plan(seed: u64, time: Duration, only: &[String]) -> anyhow::Result<()> {
     let rounds = time.as_secs().div_ceil(plan::ROUND.as_secs());
     let mut stdout = std::io::stdout().lock();
     for round in 1..=rounds {
-        write!(stdout, "{}", Plan::draw(seed, round)).context("print")?;
+        write!(stdout, "{}", Plan::draw(seed, round, only)).context("print")?;
     }
     Ok(())
 }

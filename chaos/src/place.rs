@@ -25,15 +25,19 @@ done
 pid=$(head -n 1 "$1/postgres/data/postmaster.pid" 2> /dev/null)
 if [ -n "$pid" ] && [ "$(readlink "/proc/$pid/cwd")" = "$1/postgres/data" ]; then
     kill -QUIT "$pid"
+    tries=100
+    while kill -0 "$pid" 2> /dev/null && [ "$tries" -gt 0 ]; do tries=$((tries - 1)); sleep 0.1; done
 fi
 "#;
 
-/// A folder of its own. Whether it stays is decided at the end.
+/// A folder of its own. Whether it stays is decided by [`Place::leave`]; where it does not come to that,
+/// what runs in it is ended and it goes, unless a panic is to be looked into.
 #[derive(Debug)]
 pub(crate) struct Place {
     root: PathBuf,
     programs: PathBuf,
     guard: Mutex<Guard>,
+    is_left: bool,
 }
 
 #[derive(Debug)]
@@ -62,7 +66,7 @@ impl Place {
         let programs = std::env::current_exe().context("find this program")?;
         let programs = programs.parent().context("find this program's folder")?.to_owned();
         let guard = Mutex::new(Guard::start(&root)?);
-        Ok(Self { root, programs, guard })
+        Ok(Self { root, programs, guard, is_left: false })
     }
 
     /// A path in the folder.
@@ -98,13 +102,14 @@ impl Place {
     }
 
     /// Ends the guard, once nothing runs any more, and removes the folder unless it is to be kept.
-    pub(crate) fn leave(self, keep: bool) -> anyhow::Result<()> {
-        let mut guard = self.guard.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if let Some(mut stdin) = guard.stdin.take() {
+    pub(crate) fn leave(mut self, keep: bool) -> anyhow::Result<()> {
+        self.is_left = true;
+        let guard = self.guard.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(stdin) = &mut guard.stdin {
             // If the guard is gone, there is nothing left for it to do either.
             let _ = writeln!(stdin, "done");
         }
-        let _ = guard.child.wait();
+        guard.end();
         if keep {
             return Ok(());
         }
@@ -113,7 +118,26 @@ impl Place {
     }
 }
 
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.is_left {
+            return;
+        }
+        self.guard.get_mut().unwrap_or_else(PoisonError::into_inner).end();
+        if !std::thread::panicking() {
+            // Nobody is left to tell if this fails.
+            let _ = std::fs::remove_dir_all(&self.root);
+        }
+    }
+}
+
 impl Guard {
+    /// Lets it do what is left for it to do.
+    fn end(&mut self) {
+        drop(self.stdin.take());
+        let _ = self.child.wait();
+    }
+
     fn start(root: &Path) -> anyhow::Result<Self> {
         let mut child = Command::new("/bin/sh")
             .args(["-c", GUARD, "sh"])

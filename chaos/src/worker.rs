@@ -23,6 +23,8 @@ pub(crate) const CONCURRENCY: u64 = 128;
 pub(crate) const DEAD_AFTER: Duration = Duration::from_secs(4);
 /// How long a request to the carrier may take.
 const SEND_TIMEOUT: Duration = Duration::from_millis(2_500);
+/// How long the database may take to answer.
+const ANSWER: Duration = Duration::from_secs(8);
 /// How long what is on the wire may take after the first stop signal.
 const DRAIN: Duration = Duration::from_secs(4);
 /// How long a worker may take to end after it was asked to: its drain, its last words, and a grace,
@@ -43,6 +45,8 @@ pub(crate) struct Slot {
     pid: AtomicI32,
     /// Whether it was asked to end, or killed.
     doomed: AtomicBool,
+    /// Whether it was asked to end while all is well.
+    retiring: AtomicBool,
     /// How long the place stays empty after that.
     empty_for: Mutex<Duration>,
     closing: watch::Sender<bool>,
@@ -61,6 +65,7 @@ impl Slot {
             database_url,
             pid: AtomicI32::new(0),
             doomed: AtomicBool::new(false),
+            retiring: AtomicBool::new(false),
             empty_for: Mutex::new(Duration::ZERO),
             closing: watch::Sender::new(false),
             ready: watch::Sender::new(false),
@@ -93,6 +98,9 @@ impl Slot {
         if was_ready && !self.doomed.load(Ordering::SeqCst) {
             self.complain(format!("worker {} ended by itself ({status})", self.number));
         }
+        if was_ready && self.retiring.load(Ordering::SeqCst) && !status.success() {
+            self.complain(format!("worker {} hung when it was to end ({status})", self.number));
+        }
     }
 
     fn complain(&self, complaint: String) {
@@ -120,6 +128,8 @@ impl Slot {
             .env("DRIPLINE__WORKER__CONCURRENCY", CONCURRENCY.to_string())
             .env("DRIPLINE__WORKER__CLAIM_SIZE", (CONCURRENCY / 2).to_string())
             .env("DRIPLINE__WORKER__POLL_MS", "100")
+            // Less than a lock may be waited for, so that tries overlap.
+            .env("DRIPLINE__WORKER__ANSWER_SECONDS", seconds(ANSWER))
             .env("DRIPLINE__WORKER__HEARTBEAT_SECONDS", "1")
             .env("DRIPLINE__WORKER__DEAD_AFTER_SECONDS", seconds(DEAD_AFTER))
             .env("DRIPLINE__WORKER__SWEEP_SECONDS", "1")
@@ -185,6 +195,14 @@ impl Slot {
         Ok(())
     }
 
+    /// SIGTERM while all is well: whoever works here ends well and soon, or something in it hangs.
+    pub(crate) async fn retire(&self) -> anyhow::Result<()> {
+        self.retiring.store(true, Ordering::SeqCst);
+        let retired = self.terminate(false, Duration::ZERO).await;
+        self.retiring.store(false, Ordering::SeqCst);
+        retired
+    }
+
     /// SIGSTOP, for so long.
     pub(crate) async fn freeze(&self, time: Duration) -> anyhow::Result<()> {
         let pid = self.pid.load(Ordering::SeqCst);
@@ -215,7 +233,7 @@ impl Slot {
     /// Ends whoever works here, well if possible, and the supervision.
     pub(crate) async fn close(&self) -> anyhow::Result<()> {
         self.closing.send_replace(true);
-        self.terminate(false, Duration::ZERO).await
+        self.retire().await
     }
 
     /// How often a worker was started here.
