@@ -15,6 +15,15 @@ pub(crate) struct Args {
     arguments: Vec<String>,
 }
 
+/// The short form for [`crate::ci`]: the kept seeds, and five minutes of a new one.
+pub(crate) fn check(workspace: &Workspace) -> anyhow::Result<()> {
+    for arguments in [["--kept"].as_slice(), &["--minutes", "5"]] {
+        let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        run(workspace, &Args { release: false, arguments })?;
+    }
+    Ok(())
+}
+
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
     let plugins = plugins::build(workspace)?;
     say::step("building the chaos program and what it breaks");

@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 
 use crate::workspace::Workspace;
-use crate::{interrupt, plugins, say, sqlx};
+use crate::{chaos, interrupt, plugins, say, sqlx};
 
 /// Which checks to run.
 #[derive(Debug, clap::Args)]
@@ -22,7 +22,7 @@ pub(crate) struct Args {
 type Stage = (&'static str, fn(&Workspace) -> anyhow::Result<()>);
 
 /// Cheap ones first; those that share compiled dependencies stand together.
-const STAGES: [Stage; 8] = [
+const STAGES: [Stage; 9] = [
     ("format", format),
     ("links", links::check),
     ("clippy", clippy),
@@ -31,6 +31,7 @@ const STAGES: [Stage; 8] = [
     ("unused", unused),
     ("sqlx", sqlx::check),
     ("test", snapshots::test),
+    ("chaos", chaos::check),
 ];
 
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
