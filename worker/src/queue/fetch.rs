@@ -1,7 +1,7 @@
 //! The task that claims tickets: as many as there is room for, again at once while there are more.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use apalis_core::task::Task;
 use apalis_core::task::builder::TaskBuilder;
@@ -22,8 +22,11 @@ const LONGEST_LOOK: Duration = Duration::from_secs(1);
 /// The least wait for a ticket that is due in an instant.
 const LEAST_WAIT: Duration = Duration::from_millis(5);
 
-/// Claims until the daemon stops, then closes the channel. A claim under way is never dropped:
-/// its tickets would stay claimed and unknown.
+/// Between two looks for tickets that are claimed in our name and that we do not know of.
+const LOOK_FOR_LOST: Duration = Duration::from_secs(10);
+
+/// Claims until the daemon stops, then closes the channel. A claim that had no answer is looked for, at
+/// once and again later: the server may have got to it only after the first look.
 pub(super) async fn run(queue: Arc<Queue>, tickets: mpsc::UnboundedSender<Task<Vec<u8>>>) {
     let (suspects, suspected) = mpsc::unbounded_channel();
     let quarantine = tokio::spawn(quarantine::run(queue.clone(), suspected, tickets.clone()));
@@ -39,8 +42,13 @@ async fn claim_all(
     tickets: &mpsc::UnboundedSender<Task<Vec<u8>>>,
     suspects: mpsc::UnboundedSender<ClaimedTicket>,
 ) {
+    let mut looked_at = Instant::now();
     while let Some(room) = wait_for_room(queue).await {
-        let claimed = match claim(queue, room).await {
+        let is_time_to_look = looked_at.elapsed() >= LOOK_FOR_LOST;
+        if is_time_to_look {
+            looked_at = Instant::now();
+        }
+        let claimed = match claim(queue, room, is_time_to_look).await {
             Ok(claimed) => claimed,
             Err(Unanswered::Abandoned) => return,
             Err(Unanswered::Refused(error)) => {
@@ -95,9 +103,13 @@ async fn wait_for_room(queue: &Queue) -> Option<usize> {
     }
 }
 
-async fn claim(queue: &Queue, room: usize) -> Result<Vec<ClaimedTicket>, Unanswered> {
+/// Claims tickets. `doubtful`: those of an earlier claim may be ours already.
+async fn claim(
+    queue: &Queue,
+    room: usize,
+    mut doubtful: bool,
+) -> Result<Vec<ClaimedTicket>, Unanswered> {
     crash_point!("claim-begin");
-    let mut doubtful = false;
     let claimed = queue
         .outage
         .outlast("queue.claim", || {
@@ -118,7 +130,8 @@ async fn claim(queue: &Queue, room: usize) -> Result<Vec<ClaimedTicket>, Unanswe
     Ok(claimed)
 }
 
-/// Tickets that the database says are ours and that we do not know.
+/// Tickets that the database says are ours and that we do not know. Only the task that claims asks, so
+/// that no claim of ours is under way.
 async fn find_lost(
     queue: &Queue,
     room: usize,

@@ -48,3 +48,19 @@ async fn a_lost_ticket_is_issued_again() {
     worker.stop().await;
     stage.assert_invariants().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tickets_of_a_claim_that_came_through_unheard_are_found() {
+    let stage = Stage::new().await;
+    let scene = stage.enrol(1, 20).await;
+    stage.sql("UPDATE apalis.jobs SET run_at = now() + INTERVAL '1 hour'");
+    let worker = stage.worker().start();
+    // As the server leaves it when it gets to a claim only after its worker has asked again.
+    stage.sql(
+        "UPDATE apalis.jobs SET status = 'Running', lock_at = now(), attempts = attempts + 1,
+         lock_by = (SELECT name FROM workers WHERE stopped_at IS NULL)",
+    );
+    stage.wait_for(&scene, DeliveryState::Sent, 20).await;
+    worker.stop().await;
+    stage.assert_invariants().await;
+}
