@@ -71,7 +71,8 @@ struct Shared {
     replies_to_lose: AtomicU32,
     /// What the two above have come to.
     lost: AtomicU64,
-    /// Connections that ended while the client waited for an answer.
+    /// Answers that clients waited for when their connection ended, and those that were held up: by
+    /// then the client may have gone.
     unanswered: AtomicU64,
 }
 
@@ -161,7 +162,7 @@ impl Proxy {
         self.shared.lost.load(Ordering::Relaxed)
     }
 
-    /// Connections that ended so far while the client waited for an answer.
+    /// How many answers did not come so far, or may have come too late.
     pub(crate) fn unanswered(&self) -> u64 {
         self.shared.unanswered.load(Ordering::Relaxed)
     }
@@ -207,21 +208,30 @@ async fn serve(mut client: TcpStream, shared: Arc<Shared>) {
             Err(_) => Ended::Reset,
         },
     };
-    if waiting.load(Ordering::Relaxed) {
+    let was_waiting = waiting.load(Ordering::Relaxed);
+    if was_waiting {
         shared.unanswered.fetch_add(1, Ordering::Relaxed);
     }
     match ended {
         Ended::Closed => {}
         // With no time to linger, closing resets the connection.
         Ended::Reset | Ended::ReplyLost => drop(client.set_zero_linger()),
-        Ended::Forgotten => swallow(client).await,
+        Ended::Forgotten => {
+            // One that was idle may be used once more.
+            let is_used_again = swallow(client).await && !was_waiting;
+            shared.unanswered.fetch_add(u64::from(is_used_again), Ordering::Relaxed);
+        }
     }
 }
 
-/// Reads what a forgotten client says, until it gives up.
-async fn swallow(mut client: TcpStream) {
+/// Reads what a forgotten client says, until it gives up. Gives whether it said anything.
+async fn swallow(mut client: TcpStream) -> bool {
     let mut buffer = vec![0; BUFFER];
-    while client.read(&mut buffer).await.is_ok_and(|count| count > 0) {}
+    let mut said = false;
+    while client.read(&mut buffer).await.is_ok_and(|count| count > 0) {
+        said = true;
+    }
+    said
 }
 
 async fn relay<S: AsyncRead + AsyncWrite + Unpin>(
@@ -261,9 +271,14 @@ async fn broken(shared: &Shared, born: Rule) -> Ended {
     }
 }
 
+/// Waits until that way is open, with something in hand that is a question or an answer.
 async fn open(shared: &Shared, held: fn(&Rule) -> bool) {
     let mut rules = shared.rule.subscribe();
-    let _ = rules.wait_for(|rule| !held(rule)).await;
+    let is_held = held(&rules.borrow_and_update());
+    if is_held {
+        shared.unanswered.fetch_add(1, Ordering::Relaxed);
+        let _ = rules.wait_for(|rule| !held(rule)).await;
+    }
 }
 
 /// From the client to the server.
