@@ -20,8 +20,8 @@ mod opt_out;
 mod pause_workflow;
 mod postpone;
 mod purge;
-mod record_receipt;
 mod record_breaks;
+mod record_receipt;
 mod remove_contact;
 mod remove_contacts;
 mod repeat_attempts;
@@ -59,6 +59,7 @@ pub use pause_workflow::{
 };
 pub use postpone::{PostponeRequest, postpone};
 pub use purge::{PURGE_CHUNK, PurgeProgress, purge, purge_chunk};
+pub use record_breaks::{RecordedBreaks, record_breaks};
 pub use record_receipt::{Receipt, ReceiptOf, Received, record_receipts};
 pub use remove_contact::{Removal, RemoveContactError, Removed, remove_contact};
 pub use remove_contacts::{
@@ -67,11 +68,9 @@ pub use remove_contacts::{
 pub use repeat_attempts::{Repeat, RepeatRequest, StaleRepeat, repeat_attempts};
 pub use requeue::{RequeueChunk, Requeued, requeue};
 pub use resolve_unknown::{Resolution, Resolved, resolve_unknown};
+pub use settle_break::{BreakSettlement, SettleBreakError, SettledBy, settle_break};
 pub use start_attempts::{
     StaleReason, Start, StartRequest, start_attempts, start_referenced_attempts,
 };
-pub use record_breaks::{RecordedBreaks, record_breaks};
-pub use settle_break::{BreakSettlement, SettleBreakError, SettledBy, settle_break};
-pub use start_attempts::{StaleReason, Start, StartRequest, start_attempts};
 pub use top_up::{Booked, TopUp, TopUpError, top_up};
 pub use update_route::{UpdateRouteError, update_route};
