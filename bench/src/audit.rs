@@ -6,9 +6,9 @@ use std::time::Instant;
 use anyhow::Context;
 use dripline_store::{Pool, audit};
 
-use crate::database::Counters;
 use crate::lab::Lab;
 use crate::report::{Figure, per_second};
+use crate::usage::Counters;
 
 /// Rows in every state, and the entries that are their sums. In plain SQL, since enrolling and sending
 /// them would take longer than everything that is measured.
@@ -19,19 +19,19 @@ pub(crate) async fn run(lab: &Lab, deliveries: usize, runs: usize) -> anyhow::Re
     let pool = lab.server.database("audit").await?;
     let deliveries = plant(&pool, deliveries).await?;
     let mut rates = Vec::new();
-    let mut work = None;
+    let mut usage = None;
     for _ in 0..runs {
-        let before = Counters::read(&pool).await?;
+        let before = Counters::read(&pool, None).await?;
         let begun = Instant::now();
         let results = audit::run(&pool, &*lab.clock).await?;
         rates.push(per_second(deliveries, begun.elapsed().as_secs_f64()));
-        work = Some(before.until(Counters::read(&pool).await?));
+        usage = Some(before.until_now(&pool, None).await?);
         for result in results {
             anyhow::ensure!(result.holds(), "the books of the bench are wrong: {result:?}");
         }
     }
     pool.close().await;
-    Ok(Figure::of("audit", "invariants", "deliveries/s", deliveries, &rates).with_work(work))
+    Ok(Figure::of("audit", "invariants", "deliveries/s", deliveries, &rates).with_usage(usage))
 }
 
 /// Gives how many deliveries there are.

@@ -390,9 +390,10 @@ async fn import(
         ops::import_contacts(pool, &SystemClock, account_id, chunk, ACTOR).await?;
     }
     let mut contacts = Vec::with_capacity(count);
+    let everybody = Selection::All.into();
     let mut after = None;
     loop {
-        let page = selection::page(pool, account_id, WorkflowId(0), &Selection::All, after, 10_000);
+        let page = selection::page(pool, account_id, WorkflowId(0), &everybody, after, 10_000);
         let page = page.await.context("read the contacts")?;
         let Some(last) = page.last() else { return Ok(contacts) };
         after = Some(last.contact_id);

@@ -5,12 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::TimeDelta;
 use dripline_domain::clock::{Clock, ManualClock, SystemClock};
+use dripline_domain::evidence::Evidence;
 use dripline_domain::ids::{DeliveryId, WorkflowId};
 use dripline_domain::money::Micros;
 use dripline_store::audit::carrier_log::{CarrierLogAudit, parse_reference};
 use dripline_store::ops::{
-    Adjustment, Closing, FinishRequest, Removal, RemoveContactError, Start, StartRequest, adjust,
-    finish_attempts, opt_out, pause_workflow, remove_contact, start_attempts,
+    Adjustment, Closing, FinishRequest, Removal, RemoveContactError, Resolution, Start,
+    StartRequest, adjust, finish_attempts, opt_out, pause_workflow, remove_contact,
+    resolve_unknown, start_attempts,
 };
 use dripline_store::testing::TestDatabase;
 use dripline_store::testing::factory::{ACTOR, Contacts, Enrolment, Scene, Workflow};
@@ -338,6 +340,23 @@ async fn the_carriers_log_is_compared_message_by_message() {
     assert!(refunded.rows[0].problem.contains("is failed"), "{refunded:?}");
     let (stranger, _) = compare(&[&sent[..], &[reference(123_456_789)]].concat()).await;
     assert_eq!(stranger.rows[0].subject, "delivery 123456789");
+
+    // What was taken for sent because nobody knew may have been accepted, and may not.
+    let presumed = DeliveryId(of("unknown").await[0]);
+    let resolution = Resolution {
+        delivery_id: presumed,
+        attempt: None,
+        evidence: Evidence::Deadline,
+        carrier_reference: None,
+        reason: None,
+    };
+    let heard = [resolution];
+    resolve_unknown(pool, &clock, &POLICY, "test", Uuid::new_v4(), &heard).await.unwrap();
+    let presumed = reference(presumed.0);
+    assert!(compare(&sent).await.0.holds());
+    assert!(compare(&[&sent[..], std::slice::from_ref(&presumed)].concat()).await.0.holds());
+    let (twice, _) = compare(&[&sent[..], &[presumed.clone(), presumed]].concat()).await;
+    assert_eq!(twice.violations, 1, "{twice:?}");
 }
 
 #[test]
