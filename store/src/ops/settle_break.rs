@@ -52,7 +52,7 @@ pub enum SettleBreakError {
     #[error("break {0} does not exist")]
     NotFound(AuditBreakId),
     /// Somebody has settled it before.
-    #[error("break {audit_break_id} was settled already, by {by} at {at}")]
+    #[error("break {audit_break_id} was settled already, by {by} at {}", at.format("%Y-%m-%d %H:%M:%S UTC"))]
     Settled {
         /// The break.
         audit_break_id: AuditBreakId,
