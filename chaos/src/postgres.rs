@@ -21,6 +21,11 @@ pub(crate) struct Postgres {
     url: String,
 }
 
+/// Between two looks for a killed process.
+const GONE_POLL: Duration = Duration::from_millis(2);
+/// A process that is killed ends as soon as the kernel gets to it.
+const GONE_WITHIN: Duration = Duration::from_secs(10);
+
 impl Postgres {
     /// Starts a new one in the run's folder.
     ///
@@ -65,6 +70,7 @@ impl Postgres {
     pub(crate) async fn kill(&self) -> anyhow::Result<()> {
         let mut running = self.running.lock().await;
         signal(running.pid, Signal::KILL)?;
+        until_gone(running.pid).await?;
         *running = self.bring_up().await?;
         Ok(())
     }
@@ -105,6 +111,22 @@ impl Postgres {
     async fn bring_up(&self) -> anyhow::Result<Running> {
         embedded::ensure_started(self.options.clone()).await.context("start Postgres again")
     }
+}
+
+/// Waits until a killed process has ended. One that is only about to end would be taken for a server
+/// that runs, and nobody would start another one.
+async fn until_gone(pid: i32) -> anyhow::Result<()> {
+    let stat = format!("/proc/{pid}/stat");
+    let gone = async {
+        // A zombie has ended; only its parent has not heard of it yet.
+        while tokio::fs::read_to_string(&stat)
+            .await
+            .is_ok_and(|stat| !stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z')))
+        {
+            tokio::time::sleep(GONE_POLL).await;
+        }
+    };
+    tokio::time::timeout(GONE_WITHIN, gone).await.context("wait for a killed process to end")
 }
 
 /// A pool of that many connections.

@@ -151,8 +151,9 @@ impl Stage {
         for slot in &slots {
             anyhow::ensure!(
                 slot.until_at_work().await,
-                "a worker did not get ready; see `{}`",
-                slot.log().display()
+                // Its log goes with the folder.
+                "a worker did not get ready; it wrote:\n{}",
+                std::fs::read_to_string(slot.log()).unwrap_or_default()
             );
         }
         Ok(Self {

@@ -129,7 +129,7 @@ impl Slot {
             .env("DRIPLINE__WORKER__CLAIM_SIZE", (CONCURRENCY / 2).to_string())
             .env("DRIPLINE__WORKER__POLL_MS", "100")
             // Less than a lock may be waited for, so that tries overlap.
-            .env("DRIPLINE__WORKER__ANSWER_SECONDS", seconds(ANSWER))
+            .env("DRIPLINE__WORKER__DATABASE_TIMEOUT_SECONDS", seconds(ANSWER))
             .env("DRIPLINE__WORKER__HEARTBEAT_SECONDS", "1")
             .env("DRIPLINE__WORKER__DEAD_AFTER_SECONDS", seconds(DEAD_AFTER))
             .env("DRIPLINE__WORKER__SWEEP_SECONDS", "1")
@@ -138,6 +138,11 @@ impl Slot {
             .env("DRIPLINE__WORKER__RETRY__FIRST_SECONDS", "1")
             .env("DRIPLINE__WORKER__RETRY__CEILING_SECONDS", "2")
             .env("DRIPLINE__WORKER__RETRY__MAX_ATTEMPTS", "6")
+            // Halts as short as the faults that cause them, so that the next round finds its routes open.
+            .env("DRIPLINE__WORKER__BREAKER__COOL_DOWN_SECONDS", "1")
+            .env("DRIPLINE__WORKER__BREAKER__CEILING_SECONDS", "2")
+            // Workers are killed here for no fault of the tickets that they hold.
+            .env("DRIPLINE__WORKER__MAX_CLAIMS", "1000")
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()
