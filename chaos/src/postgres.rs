@@ -1,11 +1,11 @@
 //! The server under fire, which is always brought back.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use dripline_embedded_postgres::Durability;
-use dripline_store::embedded::{self, EmbeddedOptions, Running};
+use dripline_store::embedded::{self, EmbeddedError, EmbeddedOptions, Running};
 use dripline_store::{ConnectOptions, Pool};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::Mutex;
@@ -21,6 +21,8 @@ pub(crate) struct Postgres {
     url: String,
 }
 
+/// No statement of ours takes so long.
+const ORPHANS_END_WITHIN: Duration = Duration::from_mins(2);
 /// Between two looks for a killed process.
 const GONE_POLL: Duration = Duration::from_millis(2);
 /// A process that is killed ends as soon as the kernel gets to it.
@@ -108,8 +110,16 @@ impl Postgres {
         Ok(())
     }
 
+    /// Starts it, as soon as nothing of the one before is left. A session of a killed server that
+    /// computes notices only at its query's end, and until then the data is in its hands.
     async fn bring_up(&self) -> anyhow::Result<Running> {
-        embedded::ensure_started(self.options.clone()).await.context("start Postgres again")
+        let begin = Instant::now();
+        loop {
+            match embedded::ensure_started(self.options.clone()).await {
+                Err(EmbeddedError::OrphanedProcess { .. }) if begin.elapsed() < ORPHANS_END_WITHIN => {}
+                done => return done.context("start Postgres again"),
+            }
+        }
     }
 }
 
