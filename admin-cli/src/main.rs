@@ -33,6 +33,7 @@ use crate::output::Output;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    dripline_store::crash::arm();
     match run(cli) {
         Ok(exit) => exit.into(),
         Err(error) => failure::report(&error, &mut io::stderr().lock()).into(),

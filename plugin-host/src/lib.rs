@@ -31,6 +31,7 @@ mod bindings;
 mod cache;
 mod carrier;
 mod cpu;
+pub mod crash;
 mod deadline;
 pub mod egress;
 mod engine;

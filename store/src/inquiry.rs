@@ -8,6 +8,7 @@ use dripline_domain::clock::Clock;
 use dripline_domain::ids::{DeliveryId, RouteId};
 use dripline_domain::phone::Phone;
 
+use crate::crash::{self, Commit};
 use crate::{Pool, StoreError, row};
 
 /// An unknown delivery that its caller has taken on.
@@ -50,10 +51,10 @@ pub async fn claim(
     limit: i64,
 ) -> Result<Vec<Inquiry>, StoreError> {
     let now = clock.now();
-    let rows =
+    let update =
         sqlx::query_file!("queries/inquiry/claim.sql", carriers, now, later(now, lease), limit,)
-            .fetch_all(pool)
-            .await?;
+            .fetch_all(pool);
+    let rows = crash::statement(Commit::ClaimInquiries, update).await?;
     let claimed = rows.into_iter().map(|row| {
         Ok(Inquiry {
             delivery_id: row.delivery_id.into(),
@@ -81,26 +82,26 @@ pub async fn postpone(
     claimed: &Inquiry,
     wait: Duration,
 ) -> Result<(), StoreError> {
-    sqlx::query!(
+    let update = sqlx::query!(
         "UPDATE inquiries SET due_at = $3 WHERE delivery_id = $1 AND inquiry = $2",
         claimed.delivery_id.0,
         i32::try_from(claimed.inquiry).unwrap_or(i32::MAX),
         later(clock.now(), wait),
     )
-    .execute(pool)
-    .await?;
+    .execute(pool);
+    crash::statement(Commit::PostponeInquiry, update).await?;
     Ok(())
 }
 
 /// Forgets the inquiries about deliveries that somebody has decided about. Gives how many.
 pub async fn forget_decided(pool: &Pool) -> Result<u64, StoreError> {
-    let done = sqlx::query!(
+    let deletion = sqlx::query!(
         "DELETE FROM inquiries i
          WHERE NOT EXISTS (SELECT FROM deliveries d
                            WHERE d.delivery_id = i.delivery_id AND d.state IN ('unknown', 'sending'))"
     )
-    .execute(pool)
-    .await?;
+    .execute(pool);
+    let done = crash::statement(Commit::ForgetInquiries, deletion).await?;
     Ok(done.rows_affected())
 }
 

@@ -19,6 +19,7 @@ mod schema;
 pub mod account;
 pub mod audit;
 pub mod contact;
+pub mod crash;
 pub mod delivery;
 pub mod embedded;
 pub mod inquiry;

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use ulid::Ulid;
 
+use crate::crash::{self, Commit};
 use crate::retries::Retries;
 use crate::{Pool, StoreError, row};
 
@@ -237,7 +238,7 @@ pub async fn count_claims(
     let ids: Vec<String> = counts.iter().map(|(id, _)| (*id).to_owned()).collect();
     let claims: Vec<i32> =
         counts.iter().map(|(_, claims)| i32::try_from(*claims).unwrap_or(i32::MAX)).collect();
-    sqlx::query!(
+    let update = sqlx::query!(
         "UPDATE apalis.jobs j SET attempts = q.claims
          FROM unnest($1::TEXT[], $2::INTEGER[]) AS q (id, claims)
          WHERE j.id = q.id AND j.lock_by = $3 AND j.status IN ('Queued', 'Running')",
@@ -245,8 +246,8 @@ pub async fn count_claims(
         &claims,
         worker_name,
     )
-    .execute(pool)
-    .await?;
+    .execute(pool);
+    crash::statement(Commit::CountClaims, update).await?;
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use dripline_domain::delivery::Reason;
 use dripline_domain::ids::{AccountId, RouteId, WorkerId};
 use serde::Serialize;
 
+use crate::crash::{self, Commit};
 use crate::{Pool, StoreError, row};
 
 /// The reason code of a queued delivery that waits because its route is halted.
@@ -50,7 +51,7 @@ pub struct RouteHalt {
 /// Writes down that the worker has halted a route, or what has become of a halt that it has written
 /// down before. Repeating it changes nothing.
 pub async fn record(pool: &Pool, worker: WorkerId, halt: &NewHalt) -> Result<(), StoreError> {
-    sqlx::query!(
+    let insert = sqlx::query!(
         "INSERT INTO route_halts (route_id, worker_id, halted_at, probe_at, failed_probes,
                                   reason_code, reason_text)
          VALUES ($1, $2, $3, $4, $5, $6, $7)
@@ -65,8 +66,8 @@ pub async fn record(pool: &Pool, worker: WorkerId, halt: &NewHalt) -> Result<(),
         halt.reason.code,
         halt.reason.text,
     )
-    .execute(pool)
-    .await?;
+    .execute(pool);
+    crash::statement(Commit::HaltRoute, insert).await?;
     Ok(())
 }
 
@@ -77,15 +78,15 @@ pub async fn resume(
     route_id: RouteId,
     at: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    sqlx::query!(
+    let update = sqlx::query!(
         "UPDATE route_halts SET resumed_at = $3
          WHERE route_id = $1 AND worker_id = $2 AND resumed_at IS NULL",
         route_id.0,
         worker.0,
         at,
     )
-    .execute(pool)
-    .await?;
+    .execute(pool);
+    crash::statement(Commit::ResumeRoute, update).await?;
     Ok(())
 }
 

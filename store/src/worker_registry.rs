@@ -14,6 +14,7 @@ use dripline_domain::ids::WorkerId;
 use serde::Serialize;
 use sqlx::{Connection, PgConnection};
 
+use crate::crash::{Commit, commit};
 use crate::{Pool, StoreError, advisory, queue};
 
 /// How long a heartbeat may take. A session that does not answer in that time is given up.
@@ -87,7 +88,7 @@ pub async fn register(
     sqlx::query!("SELECT pg_advisory_lock($1)::TEXT", advisory::worker(worker_id))
         .fetch_one(&mut *tx)
         .await?;
-    tx.commit().await?;
+    commit(tx, Commit::RegisterWorker).await?;
     Ok(Registration { worker_id, name: name.to_owned(), session: Some(session) })
 }
 

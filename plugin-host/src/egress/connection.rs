@@ -21,6 +21,7 @@ use tokio_rustls::client::TlsStream;
 use super::address;
 use super::grant::Target;
 use super::resolve::Resolve;
+use crate::crash;
 
 /// Why there is no connection. Nothing of the request was written.
 #[derive(Debug, thiserror::Error)]
@@ -227,6 +228,9 @@ impl Stream {
         let result = write(&mut self.io);
         if let Poll::Ready(Ok(count)) = result {
             self.meter.written.fetch_add(count as u64, Ordering::Relaxed);
+            if count > 0 {
+                crash::point("wire-bytes-written");
+            }
         }
         result
     }

@@ -22,6 +22,7 @@ use super::assemble::Assembled;
 use super::connection::{DialError, Dialer, Meter, Stream};
 use super::redaction::Redactor;
 use super::{EgressOptions, WireOutcome, pool};
+use crate::crash;
 use crate::http::Header;
 
 /// The head of an answer may not be larger, in bytes.
@@ -152,6 +153,7 @@ impl<'a> Exchange<'a> {
             answer.as_mut().poll(cx)
         })
         .await?;
+        crash::point("wire-answer-begun");
         let (head, body) = answer.into_parts();
         self.status = Some(head.status.as_u16());
         let body = self.read(&mut live, body).await?;

@@ -8,6 +8,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::top_up::{Booked, book};
+use crate::crash::{Commit, commit};
 use crate::ledger::{self, NewEntry};
 use crate::{Pool, StoreError, account};
 
@@ -64,7 +65,7 @@ pub async fn adjust(
 ) -> Result<Booked, AdjustError> {
     let mut tx = pool.begin().await?;
     let booked = adjust_in(&mut tx, clock, adjustment).await?;
-    tx.commit().await?;
+    commit(tx, Commit::Adjust).await?;
     Ok(booked)
 }
 

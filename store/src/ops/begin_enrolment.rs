@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::enroll::{self, EnrollError, PricedContact, Workflow};
 use super::{books, situation};
+use crate::crash::{Commit, commit};
 use crate::ledger::{self, BalanceChange, NewEntry};
 use crate::retries::Retries;
 use crate::{Pool, StoreError, advisory, operation};
@@ -122,7 +123,7 @@ async fn run(
         let available = enroll::available(&mut tx, workflow.account_id).await?;
         return Err(InsufficientBalance { needed: new.micros, available }.into());
     }
-    tx.commit().await?;
+    commit(tx, Commit::BeginEnrolment).await?;
     Ok(operation_id)
 }
 

@@ -5,6 +5,7 @@ use dripline_domain::ids::AccountId;
 use serde_json::json;
 
 use crate::account::Account;
+use crate::crash::{Commit, commit};
 use crate::trail::{self, Deed};
 use crate::{Pool, StoreError, row};
 
@@ -88,7 +89,7 @@ pub async fn create_account(
         at: now,
     };
     trail::record(&mut tx, &deed).await?;
-    tx.commit().await?;
+    commit(tx, Commit::CreateAccount).await?;
     Ok(Account {
         account_id,
         name: new.name.clone(),

@@ -8,6 +8,7 @@ use dripline_domain::money::Micros;
 use serde_json::json;
 use sqlx::types::Json;
 
+use crate::crash::{Commit, commit};
 use crate::route::RouteDraft;
 use crate::trail::{self, Deed};
 use crate::{Pool, StoreError, row};
@@ -99,7 +100,7 @@ pub async fn create_route(
         at: now,
     };
     trail::record(&mut tx, &deed).await?;
-    tx.commit().await?;
+    commit(tx, Commit::CreateRoute).await?;
     Ok(RouteId(route_id))
 }
 

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::json;
 use sqlx::PgConnection;
 
+use crate::crash::{Commit, commit};
 use crate::trail::{self, Deed};
 use crate::{Pool, StoreError, advisory, position, route, row, step};
 
@@ -102,7 +103,7 @@ pub async fn create_workflow(
         at: now,
     };
     trail::record(&mut tx, &deed).await?;
-    tx.commit().await?;
+    commit(tx, Commit::CreateWorkflow).await?;
     Ok(CreatedWorkflow { workflow_id, position: row::ordinal(position) })
 }
 

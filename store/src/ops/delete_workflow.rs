@@ -3,6 +3,7 @@
 use dripline_domain::clock::Clock;
 
 use super::pause_workflow::{self, CloseWorkflowError, Closing, Fenced, Paused};
+use crate::crash::{Commit, commit};
 use crate::retries::Retries;
 use crate::{Pool, advisory, position, step};
 
@@ -53,6 +54,6 @@ async fn run(
     advisory::lock_order(&mut tx, closed.account_id).await?;
     position::remove(&mut tx, closed.account_id, workflow_id).await?;
     let fenced = pause_workflow::record(&mut tx, closing, &closed, "delete", now).await?;
-    tx.commit().await?;
+    commit(tx, Commit::DeleteWorkflow).await?;
     Ok(fenced)
 }

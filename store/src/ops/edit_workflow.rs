@@ -9,6 +9,7 @@ use serde_json::json;
 use sqlx::PgConnection;
 
 use super::create_workflow::{NAMES_ARE_UNIQUE, RouteNotFound, find_routes};
+use crate::crash::{Commit, commit};
 use crate::plan::{self, PausePlan};
 use crate::retries::Retries;
 use crate::trail::{self, Deed};
@@ -168,7 +169,7 @@ async fn run(pool: &Pool, clock: &dyn Clock, edit: &Edit) -> Result<Edited, Edit
         at: now,
     };
     trail::record(&mut tx, &deed).await?;
-    tx.commit().await?;
+    commit(tx, Commit::EditWorkflow).await?;
     Ok(Edited { revision })
 }
 

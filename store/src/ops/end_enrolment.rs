@@ -7,6 +7,7 @@ use dripline_domain::money::Micros;
 use uuid::Uuid;
 
 use super::books;
+use crate::crash::{Commit, commit};
 use crate::ledger::{self, BalanceChange, NewEntry};
 use crate::retries::Retries;
 use crate::{Pool, StoreError, advisory, row};
@@ -136,6 +137,6 @@ async fn run(
             return Err(StoreError::Raced);
         }
     }
-    tx.commit().await?;
+    commit(tx, Commit::EndEnrolment).await?;
     Ok(rest)
 }

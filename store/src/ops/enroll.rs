@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::books;
 use super::situation;
+use crate::crash::{Commit, commit};
 use crate::ledger::{self, BalanceChange, NewEntry};
 use crate::queue;
 use crate::retries::Retries;
@@ -259,7 +260,7 @@ async fn run(
             reserve::take(&mut tx, operation_id, number, enrolled.len(), held).await?;
         }
     }
-    tx.commit().await?;
+    commit(tx, Commit::EnrollChunk).await?;
     Ok(Enrolled { enrolled, skipped, segments: held.segments, held: held.micros })
 }
 

@@ -16,6 +16,7 @@ use super::books::Books;
 use super::hearing::{Hearing, Said};
 use super::settle::{Changes, DeliveryTo};
 use super::situation::{self, Situation, Timings};
+use crate::crash::{Commit, commit};
 use crate::retries::Retries;
 use crate::{Pool, StoreError};
 
@@ -127,7 +128,7 @@ async fn run(
     let hearing = Hearing { batch_id, actor, now };
     hearing.note_late(&mut tx, &late(requests, &finished)).await?;
     changes.write(&mut tx, &mut books, actor, now).await?;
-    tx.commit().await?;
+    commit(tx, Commit::FinishAttempts).await?;
     Ok((finished, stopped))
 }
 

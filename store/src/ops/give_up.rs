@@ -13,6 +13,7 @@ use super::books::Books;
 use super::finish_attempts::{Finished, finished, worker_actor};
 use super::settle::Changes;
 use super::situation::{self, Situation};
+use crate::crash::{Commit, commit};
 use crate::retries::Retries;
 use crate::{Pool, StoreError};
 
@@ -93,7 +94,7 @@ async fn run(
     // First, since it takes no lock that others wait for longer than for their own deliveries.
     counted.insert(&mut tx, worker, batch_id, now).await?;
     changes.write(&mut tx, &mut books, &actor, now).await?;
-    tx.commit().await?;
+    commit(tx, Commit::GiveUp).await?;
     Ok(answers)
 }
 

@@ -10,6 +10,7 @@ use serde_json::json;
 use sqlx::PgConnection;
 use sqlx::types::Json;
 
+use crate::crash::{Commit, commit};
 use crate::retries::Retries;
 use crate::trail::{self, Deed};
 use crate::{Pool, StoreError, row};
@@ -111,7 +112,7 @@ async fn run(
         at: now,
     };
     trail::record(&mut tx, &deed).await?;
-    tx.commit().await?;
+    commit(tx, Commit::ImportContacts).await?;
     Ok(imported)
 }
 

@@ -6,6 +6,7 @@ use dripline_domain::workflow::{Place, ReorderError, reorder};
 use serde::Serialize;
 use serde_json::json;
 
+use crate::crash::{Commit, commit};
 use crate::trail::{self, Deed};
 use crate::{Pool, StoreError, advisory, position};
 
@@ -78,6 +79,6 @@ pub async fn move_workflow(
         at: clock.now(),
     };
     trail::record(&mut tx, &deed).await?;
-    tx.commit().await?;
+    commit(tx, Commit::MoveWorkflow).await?;
     Ok(moved)
 }

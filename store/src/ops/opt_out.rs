@@ -5,6 +5,7 @@ use dripline_domain::enrollment::ExitCause;
 use dripline_domain::ids::{ContactId, EnrollmentId};
 
 use super::remove_contact::{self, Removal, RemoveContactError};
+use crate::crash::{Commit, commit};
 use crate::{Pool, StoreError};
 
 /// Notes that the contact opted out and ends all of its enrollments, refunding what was not sent.
@@ -37,7 +38,7 @@ pub async fn opt_out(
     )
     .execute(&mut *tx)
     .await?;
-    tx.commit().await?;
+    commit(tx, Commit::OptOut).await?;
     leave_all(pool, clock, contact_id, actor).await.map(Some)
 }
 

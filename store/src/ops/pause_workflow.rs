@@ -9,6 +9,7 @@ use serde_json::json;
 use sqlx::PgConnection;
 
 use super::purge;
+use crate::crash::{Commit, commit};
 use crate::operation::{self, NewOperation};
 use crate::plan::{self, InFlight};
 use crate::retries::Retries;
@@ -105,7 +106,7 @@ async fn run(
     let mut tx = pool.begin().await?;
     let closed = close(&mut tx, closing, now).await?;
     let fenced = record(&mut tx, closing, &closed, "pause", now).await?;
-    tx.commit().await?;
+    commit(tx, Commit::PauseWorkflow).await?;
     Ok(fenced)
 }
 

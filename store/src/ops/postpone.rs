@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use dripline_domain::ids::DeliveryId;
 
 use super::situation::round_up;
+use crate::crash::{Commit, commit};
 use crate::queue::{self, Ticket};
 use crate::retries::Retries;
 use crate::route_halt::WAITING;
@@ -88,7 +89,7 @@ async fn run(
         })
         .collect();
     queue::push(&mut tx, &tickets).await?;
-    tx.commit().await?;
+    commit(tx, Commit::Postpone).await?;
     Ok(requests.iter().map(|request| due_at.get(&request.delivery_id.0).copied()).collect())
 }
 

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::books;
 use super::end_enrolment;
+use crate::crash::{Commit, commit};
 use crate::ledger::{self, BalanceChange, NewEntry};
 use crate::operation;
 use crate::plan;
@@ -146,7 +147,7 @@ async fn run(
     {
         return Err(StoreError::Raced);
     }
-    tx.commit().await?;
+    commit(tx, Commit::PurgeChunk).await?;
     Ok(progress)
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use dripline_domain::clock::Clock;
 
 use crate::audit::{InvariantResult, breaks};
+use crate::crash::{Commit, commit};
 use crate::{Pool, StoreError, row};
 
 /// What one audit means for the breaks that are kept.
@@ -68,7 +69,7 @@ pub async fn record_breaks(
     .execute(&mut *tx)
     .await?;
     let unsettled = breaks::count_unsettled(&mut tx).await?;
-    tx.commit().await?;
+    commit(tx, Commit::RecordBreaks).await?;
     let recorded_now = row::count(recorded.recorded);
     Ok(RecordedBreaks {
         found: recorded_now,

@@ -17,6 +17,7 @@ use super::finish_attempts::Finished;
 use super::hearing::{Hearing, Keep, Resolved, Said};
 use super::situation;
 use crate::audit::carrier_log::parse_reference;
+use crate::crash::{Commit, commit};
 use crate::retries::Retries;
 use crate::{Pool, StoreError};
 
@@ -108,7 +109,7 @@ async fn run(
     let hearing = Hearing { batch_id, actor, now };
     let said: Vec<Said<'_>> = pieces.iter().map(|(_, said)| said.clone()).collect();
     let heard = hearing.hear(&mut tx, policy, &workflows, &said, Keep::Contradictions).await?;
-    tx.commit().await?;
+    commit(tx, Commit::RecordReceipts).await?;
     let heard: HashMap<usize, Resolved> =
         pieces.iter().map(|(place, _)| *place).zip(heard).collect();
     let received = named.iter().enumerate().map(|(place, named)| match named {

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::books::{Books, hold};
 use super::settle::{Changes, DeliveryChange, DeliveryTo, EnrollmentChange, EnrollmentTo, Owner};
 use super::situation;
+use crate::crash::{Commit, commit};
 use crate::operation::{self, signed};
 use crate::plan::{self, InFlight};
 use crate::retries::Retries;
@@ -153,7 +154,7 @@ async fn run(
     }
     let mut books = Books::new(Uuid::now_v7(), &removal.actor, now);
     changes.write(&mut tx, &mut books, &removal.actor, now).await?;
-    tx.commit().await?;
+    commit(tx, Commit::RemoveContact).await?;
     Ok(removed)
 }
 

@@ -9,6 +9,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::purge;
+use crate::crash::{Commit, commit};
 use crate::operation::{self, NewOperation, Preview};
 use crate::plan::{self, InFlight};
 use crate::retries::Retries;
@@ -135,7 +136,7 @@ async fn run(
     .await?;
     let preview = plan.preview();
     operation::record_preview(&mut tx, operation_id, &preview).await?;
-    tx.commit().await?;
+    commit(tx, Commit::BeginRemoval).await?;
     Ok(BegunRemoval { operation_id, preview })
 }
 

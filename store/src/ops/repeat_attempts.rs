@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::given_reference::{GivenKey, GivenReference, References};
 use super::situation;
 use super::start_attempts::{self, Found};
+use crate::crash::{Commit, commit};
 use crate::retries::Retries;
 use crate::{Pool, StoreError};
 
@@ -124,7 +125,7 @@ async fn run(pool: &Pool, clock: &dyn Clock, batch: &Batch<'_>) -> Result<Vec<Re
             repeats[*place] = Repeat::Stale(StaleRepeat::NotUnknown);
         }
     }
-    tx.commit().await?;
+    commit(tx, Commit::RepeatAttempts).await?;
     Ok(repeats)
 }
 

@@ -20,6 +20,7 @@ use super::enroll::{
     self, Candidates, EnrollChunk, EnrollError, PricedContact, SkipReason, Workflow,
 };
 use super::situation::{self, Timings, read_zone};
+use crate::crash::{Commit, commit};
 use crate::ledger;
 use crate::listing::failed::RequeueObstacle;
 use crate::queue::{self, Ticket};
@@ -120,7 +121,7 @@ async fn run(
     if !requeued.is_empty() {
         enroll::hold(&mut tx, &enrolment, &workflow, entry_id, requeued.len(), held, now).await?;
     }
-    tx.commit().await?;
+    commit(tx, Commit::Requeue).await?;
     Ok(Requeued::new(requeued, skipped, held))
 }
 

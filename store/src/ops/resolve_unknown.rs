@@ -9,6 +9,7 @@ use uuid::Uuid;
 pub use super::hearing::Resolved;
 use super::hearing::{Hearing, Keep, Said};
 use super::situation;
+use crate::crash::{Commit, commit};
 use crate::retries::Retries;
 use crate::{Pool, StoreError};
 
@@ -70,7 +71,7 @@ async fn run(
     let workflows = situation::lock_workflows(&mut tx, &ids).await?;
     let hearing = Hearing { batch_id, actor, now: clock.now() };
     let resolved = hearing.hear(&mut tx, policy, &workflows, &pieces, Keep::All).await?;
-    tx.commit().await?;
+    commit(tx, Commit::ResolveUnknown).await?;
     Ok(resolved)
 }
 

@@ -11,6 +11,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::adjust::{AdjustError, Adjustment, adjust_in};
+use crate::crash::{Commit, commit};
 use crate::trail::{self, Deed};
 use crate::{Pool, StoreError};
 
@@ -138,7 +139,7 @@ pub async fn settle_break(
         at: now,
     };
     trail::record(&mut tx, &deed).await?;
-    tx.commit().await?;
+    commit(tx, Commit::SettleBreak).await?;
     Ok(entry_id)
 }
 

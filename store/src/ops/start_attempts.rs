@@ -16,6 +16,7 @@ use super::books::{Books, hold, segments};
 use super::finish_attempts::worker_actor;
 use super::given_reference::{GivenReference, References};
 use super::situation;
+use crate::crash::{Commit, commit};
 use crate::retries::Retries;
 use crate::{Pool, StoreError, row};
 
@@ -165,7 +166,7 @@ async fn run(pool: &Pool, clock: &dyn Clock, batch: &Batch<'_>) -> Result<Vec<St
         starts[*place] = Start::Stale(StaleReason::NotQueued);
     }
     books.change_balances(&mut tx).await?;
-    tx.commit().await?;
+    commit(tx, Commit::StartAttempts).await?;
     Ok(starts)
 }
 

@@ -7,6 +7,7 @@ use dripline_domain::money::Micros;
 use serde::Serialize;
 use uuid::Uuid;
 
+use crate::crash::{Commit, commit};
 use crate::ledger::{self, BalanceChange, NewEntry};
 use crate::{Pool, StoreError, account};
 
@@ -88,7 +89,7 @@ pub async fn top_up(pool: &Pool, clock: &dyn Clock, payment: &TopUp) -> Result<B
         created_at: clock.now(),
     };
     let ledger_entry_id = book(&mut tx, &entry).await?;
-    tx.commit().await?;
+    commit(tx, Commit::TopUp).await?;
     Ok(Booked { ledger_entry_id, balance })
 }
 

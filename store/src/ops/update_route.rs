@@ -9,6 +9,7 @@ use sqlx::PgConnection;
 use sqlx::types::Json;
 
 use super::create_route::{InvalidRoute, check, describe};
+use crate::crash::{Commit, commit};
 use crate::route::RouteDraft;
 use crate::trail::{self, Deed};
 use crate::{Pool, StoreError, advisory, row};
@@ -119,7 +120,7 @@ pub async fn update_route(
         at: now,
     };
     trail::record(&mut tx, &deed).await?;
-    tx.commit().await?;
+    commit(tx, Commit::UpdateRoute).await?;
     Ok(revision)
 }
 

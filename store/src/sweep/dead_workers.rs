@@ -8,6 +8,7 @@ use dripline_domain::ids::WorkerId;
 use sqlx::PgConnection;
 
 use super::BATCH;
+use crate::crash::{self, Commit, commit};
 use crate::{Pool, StoreError, advisory};
 
 /// What a sweep for dead workers did.
@@ -94,7 +95,7 @@ async fn bury(
     )
     .execute(&mut *tx)
     .await?;
-    tx.commit().await?;
+    commit(tx, Commit::BuryWorker).await?;
     Ok(done.rows_affected() == 1)
 }
 
@@ -143,7 +144,7 @@ async fn orphan_attempts(
         )
         .fetch_one(&mut *tx)
         .await?;
-        tx.commit().await?;
+        commit(tx, Commit::OrphanAttempts).await?;
         orphans += u64::try_from(found).unwrap_or(0);
         if found < BATCH {
             return Ok(orphans);
@@ -155,7 +156,7 @@ async fn orphan_attempts(
 async fn return_tickets(pool: &Pool) -> Result<u64, StoreError> {
     let mut returned = 0;
     loop {
-        let done = sqlx::query!(
+        let update = sqlx::query!(
             "UPDATE apalis.jobs
              SET status = 'Pending', lock_by = NULL, lock_at = NULL
              WHERE id IN (
@@ -167,9 +168,8 @@ async fn return_tickets(pool: &Pool) -> Result<u64, StoreError> {
                  FOR UPDATE SKIP LOCKED)",
             BATCH,
         )
-        .execute(pool)
-        .await?
-        .rows_affected();
+        .execute(pool);
+        let done = crash::statement(Commit::ReturnTickets, update).await?.rows_affected();
         returned += done;
         if done < u64::try_from(BATCH).unwrap_or(u64::MAX) {
             return Ok(returned);

@@ -7,6 +7,7 @@ use dripline_domain::clock::Clock;
 use dripline_domain::ids::DeliveryId;
 
 use super::BATCH;
+use crate::crash::{Commit, commit};
 use crate::queue::{self, Ticket};
 use crate::{Pool, StoreError};
 
@@ -86,6 +87,6 @@ async fn issue(pool: &Pool, lost: &[(DeliveryId, String)]) -> Result<u64, StoreE
         })
         .collect();
     queue::push(&mut tx, &tickets).await?;
-    tx.commit().await?;
+    commit(tx, Commit::IssueTickets).await?;
     Ok(tickets.len() as u64)
 }

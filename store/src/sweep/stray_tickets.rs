@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use dripline_domain::clock::Clock;
 
 use super::BATCH;
+use crate::crash::{self, Commit};
 use crate::{Pool, StoreError, queue};
 
 /// How long a ticket may be due before it is looked at: by then a worker has usually taken it and found
@@ -105,13 +106,13 @@ async fn find_strays(pool: &Pool, rows: Vec<Row>) -> Result<Vec<String>, StoreEr
 }
 
 async fn delete(pool: &Pool, strays: &[String], claimed: bool) -> Result<u64, StoreError> {
-    let done = sqlx::query!(
+    let deletion = sqlx::query!(
         "DELETE FROM apalis.jobs WHERE id = ANY ($1)
          AND CASE WHEN $2 THEN status IN ('Queued', 'Running') ELSE status = 'Pending' END",
         strays,
         claimed,
     )
-    .execute(pool)
-    .await?;
+    .execute(pool);
+    let done = crash::statement(Commit::DeleteStrays, deletion).await?;
     Ok(done.rows_affected())
 }
