@@ -10,6 +10,7 @@ use dripline_plugin_host::egress::{Egress, EgressOptions, Wire};
 use dripline_plugin_host::testing::Canned;
 use dripline_store::Pool;
 use dripline_worker::daemon::{Daemon, Parts};
+use dripline_worker::journal::JournalOptions;
 use dripline_worker::lifecycle::Stop;
 
 use crate::carrier::Carrier;
@@ -107,14 +108,21 @@ async fn deliver(lab: &Lab, form: Form, pool: &Pool, messages: usize) -> anyhow:
         Form::Engine => Arc::new(Canned::json(201, r#"{"sid":"SM{n}","status":"queued"}"#)),
     };
     let stop = Stop::new();
+    let journals = tempfile::tempdir().context("create a directory for the journal")?;
+    let settings = settings()?;
+    let journal = JournalOptions {
+        directory: journals.path().join("journal"),
+        max_bytes: settings.journal_bytes(),
+    };
     let parts = Parts {
         pool: pool.clone(),
         clock: lab.clock.clone(),
         plugins: lab.plugins.clone(),
         wire,
+        journal,
         stop: stop.clone(),
     };
-    let daemon = Daemon::register(parts, dripline_worker::options::daemon(&settings()?)).await?;
+    let daemon = Daemon::register(parts, dripline_worker::options::daemon(&settings)).await?;
     let begun = Instant::now();
     let working = tokio::spawn(daemon.run());
     let seconds = until_sent(pool, messages, begun).await?;

@@ -60,4 +60,9 @@ impl Settings {
     pub fn postgres_dir(&self) -> PathBuf {
         self.state_dir.join("postgres")
     }
+
+    /// Where workers keep their journals.
+    pub fn journal_dir(&self) -> PathBuf {
+        self.state_dir.join("journal")
+    }
 }

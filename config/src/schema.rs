@@ -66,6 +66,7 @@ pub(crate) const RULES: &[Rule] = &[
     whole("worker.unknown_deadline_hours", 1, 24 * 365),
     whole("worker.database_timeout_seconds", 1, 3_600),
     whole("worker.max_claims", 1, 1_000),
+    whole("worker.journal_kib", 1, 1024 * 1024),
     whole("worker.retry.max_attempts", 1, 100),
     whole("worker.retry.first_seconds", 0, DAY_SECONDS),
     whole("worker.retry.ceiling_seconds", 0, DAY_SECONDS),

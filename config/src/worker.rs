@@ -36,6 +36,8 @@ pub struct Worker {
     pub database_timeout_seconds: u64,
     /// How often a ticket may be claimed by workers that die.
     pub max_claims: u32,
+    /// How large a journal may grow before settled attempts are dropped from it.
+    pub journal_kib: u64,
     /// How often and when a delivery is tried again.
     pub retry: Retry,
     /// When a route is halted, and for how long.
@@ -86,6 +88,11 @@ impl Worker {
     /// [`Worker::database_timeout_seconds`] as a duration.
     pub fn database_timeout(&self) -> Duration {
         Duration::from_secs(self.database_timeout_seconds)
+    }
+
+    /// [`Worker::journal_kib`] in bytes.
+    pub fn journal_bytes(&self) -> u64 {
+        self.journal_kib * 1024
     }
 }
 

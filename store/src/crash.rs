@@ -129,6 +129,20 @@ pub fn point(name: &str) {
     let _ = name;
 }
 
+/// Aborts the process here when `FAILPOINTS` names this subject, as in `handle=return(17)`: one thing of
+/// many, whose handling kills whoever handles it.
+#[inline]
+pub fn point_of(name: &str, subject: impl std::fmt::Display) {
+    #[cfg(feature = "failpoints")]
+    fail::eval(name, |named: Option<String>| {
+        if named == Some(subject.to_string()) {
+            std::process::abort()
+        }
+    });
+    #[cfg(not(feature = "failpoints"))]
+    let _ = (name, subject);
+}
+
 /// Reads `FAILPOINTS`, once, when the process starts. Without the feature there is nothing to read.
 pub fn arm() {
     #[cfg(feature = "failpoints")]

@@ -1,10 +1,8 @@
 //! Points at which the tests kill the process, to see what the next one makes of it.
 //!
-//! Without the feature `failpoints` (that is, in every release) they compile to nothing. With it,
-//! the environment variable `FAILPOINTS` names the ones that strike, for example
-//! `mark-committed=40*off->return`: the 41st passage aborts the process, as `kill -9` would.
+//! See [`dripline_store::crash`], which has the points of every commit and says how one is chosen.
 
-/// Every crash point, in the order in which a ticket passes them.
+/// Every point of the worker itself, in the order in which it passes them.
 pub const POINTS: &[&str] = &[
     "claim-begin",
     "claim-committed",
@@ -14,44 +12,36 @@ pub const POINTS: &[&str] = &[
     "build-done",
     "mark-begin",
     "mark-committed",
+    "journal-start-begin",
+    "journal-start-written",
     "wire-begin",
     "wire-answered",
     "read-done",
+    "journal-end-begin",
+    "journal-end-written",
     "settle-begin",
     "settle-committed",
     "acknowledge-begin",
     "acknowledge-committed",
+    "release-begin",
+    "release-committed",
+    "journal-compact-begin",
+    "journal-compacted",
+    "journal-close",
+    "journal-settle-begin",
+    "journal-settled",
+    "journal-removed",
+    "heartbeat-begin",
+    "heartbeat-done",
+    "goodbye-begin",
+    "goodbye-said",
 ];
 
 /// Aborts the process here when `FAILPOINTS` says so.
 macro_rules! crash_point {
-    ($name:literal) => {
-        #[cfg(feature = "failpoints")]
-        fail::fail_point!($name, |_| std::process::abort());
-    };
-}
-
-/// Aborts the process when `FAILPOINTS` names this delivery, as in `handle=return(17)`: a message whose
-/// handling kills its worker.
-macro_rules! poison_point {
-    ($name:literal, $delivery_id:expr) => {
-        #[cfg(feature = "failpoints")]
-        fail::eval($name, |named: Option<String>| {
-            if named == Some($delivery_id.to_string()) {
-                std::process::abort()
-            }
-        });
+    ($name:expr) => {
+        dripline_store::crash::point($name)
     };
 }
 
 pub(crate) use crash_point;
-pub(crate) use poison_point;
-
-/// Reads `FAILPOINTS`. Without the feature there is nothing to read.
-pub fn arm() {
-    #[cfg(feature = "failpoints")]
-    {
-        // The scenario disarms the points when it is dropped; they are to last as long as we do.
-        std::mem::forget(fail::FailScenario::setup());
-    }
-}

@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use crate::environment::{Batches, Environment};
 use crate::jobs::deliver::Deliver;
+use crate::journal::{Journal, JournalOptions};
 use crate::lifecycle::Stop;
 use crate::outage::Outage;
 use crate::queue::{Claims, Queue, QueueFailure, QueueOptions, TicketBackend};
@@ -33,6 +34,8 @@ pub struct Parts {
     pub plugins: PluginHost,
     /// The way out.
     pub wire: Arc<dyn Wire>,
+    /// Where journals are.
+    pub journal: JournalOptions,
     /// Stops the daemon.
     pub stop: Stop,
 }
@@ -76,7 +79,7 @@ pub enum Ended {
 impl Daemon {
     /// Registers this process under a fresh name. Waits for the database if it has to.
     pub async fn register(parts: Parts, options: DaemonOptions) -> anyhow::Result<Self> {
-        let Parts { pool, clock, plugins, wire, stop } = parts;
+        let Parts { pool, clock, plugins, wire, journal: journals, stop } = parts;
         let stop = stop.child();
         let outage = Arc::new(Outage::new(stop.clone(), options.database_timeout));
         let installation_id = outage
@@ -90,6 +93,8 @@ impl Daemon {
             })
             .await
             .context("register the worker")?;
+        let journal = Journal::open(&journals, installation_id, &registration.name)
+            .context("begin the worker's journal")?;
         let environment = Environment {
             pool,
             clock,
@@ -97,6 +102,8 @@ impl Daemon {
             stop,
             worker_id: registration.worker_id,
             installation_id,
+            journal,
+            journals: journals.directory,
             retry: options.retry,
             breaker: options.breaker,
             max_claims: options.max_claims,
@@ -136,6 +143,7 @@ impl Daemon {
         };
         monitor.run_with_signal(stopping).await.context("run the queue")?;
         drop(sweeps);
+        environment.journal.clone().close().await;
         match queue.failure() {
             None => Ok(Ended::Stopped),
             Some(QueueFailure::Buried) => Ok(Ended::Buried),

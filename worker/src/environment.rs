@@ -1,5 +1,6 @@
 //! What a handler may touch.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use dripline_domain::breaker::BreakerPolicy;
@@ -12,6 +13,7 @@ use dripline_store::Pool;
 use uuid::Uuid;
 
 use crate::batch::BatchLimits;
+use crate::journal::Journal;
 use crate::lifecycle::Stop;
 use crate::outage::Outage;
 
@@ -30,6 +32,10 @@ pub struct Environment {
     pub worker_id: WorkerId,
     /// Makes our references unique between installations.
     pub installation_id: Uuid,
+    /// What this incarnation knows, on disk.
+    pub journal: Journal,
+    /// Where the journals of all incarnations are.
+    pub journals: PathBuf,
     /// When a failed attempt is tried again.
     pub retry: RetryPolicy,
     /// When a route is halted, and for how long.

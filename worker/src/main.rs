@@ -15,7 +15,7 @@ use dripline_plugin_host::egress::Egress;
 use dripline_store::{ConnectOptions, Pool, SchemaStatus, embedded};
 use dripline_worker::daemon::{Daemon, Ended, Parts};
 use dripline_worker::lifecycle::{Stop, StopSignals};
-use dripline_worker::{clock, crash, open_files, options, telemetry};
+use dripline_worker::{clock, open_files, options, telemetry};
 
 /// After everything was abandoned, how long the rest of the process may take to notice.
 const LAST_GRACE: Duration = Duration::from_secs(5);
@@ -37,7 +37,7 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    crash::arm();
+    dripline_store::crash::arm();
     let result = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -86,6 +86,7 @@ async fn work(arguments: &Arguments, settings: &Settings, stop: Stop) -> anyhow:
         pool,
         plugins: load_plugins(settings, clock.clone()).await?,
         wire: Arc::new(Egress::new(options::egress(&settings.worker))),
+        journal: options::journal(settings),
         clock,
         stop: stop.clone(),
     };

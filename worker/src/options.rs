@@ -12,6 +12,7 @@ use dripline_store::embedded::EmbeddedOptions;
 use crate::batch::BatchLimits;
 use crate::daemon::DaemonOptions;
 use crate::environment::Batches;
+use crate::journal::JournalOptions;
 use crate::queue::QueueOptions;
 use crate::sweeps::SweepOptions;
 use crate::sweeps::unknown_deliveries::UnknownOptions;
@@ -51,6 +52,11 @@ pub fn daemon(worker: &Worker) -> DaemonOptions {
             },
         },
     }
+}
+
+/// Where journals are under these settings.
+pub fn journal(settings: &Settings) -> JournalOptions {
+    JournalOptions { directory: settings.journal_dir(), max_bytes: settings.worker.journal_bytes() }
 }
 
 /// How plugins run under these settings.

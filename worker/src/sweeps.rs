@@ -13,6 +13,7 @@ use crate::outage::Unanswered;
 use unknown_deliveries::UnknownOptions;
 
 pub mod dead_workers;
+pub mod journals;
 pub mod missing_tickets;
 pub mod unfinished_purges;
 pub mod unknown_deliveries;
@@ -38,6 +39,9 @@ pub fn start(
 ) -> JoinSet<()> {
     let SweepOptions { interval, dead_after, missing_ticket_after, unknown } = options;
     let mut sweeps = JoinSet::new();
+    sweeps.spawn(repeat("journals", environment.clone(), interval, |all| async move {
+        journals::run_once(&all).await.map(drop)
+    }));
     sweeps.spawn(repeat("missing_tickets", environment.clone(), interval, move |all| async move {
         missing_tickets::run_once(&all, missing_ticket_after).await
     }));

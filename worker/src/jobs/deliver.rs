@@ -20,14 +20,13 @@ use dripline_store::queue::read_payload;
 use futures::FutureExt;
 use tracing::Instrument;
 
-use crate::crash::poison_point;
 use crate::environment::Environment;
 use crate::queue::{Claims, Disposition};
 
 mod breakers;
 mod build;
 mod by_route;
-mod divide;
+pub(crate) mod divide;
 mod load;
 mod mark;
 mod render;
@@ -161,7 +160,7 @@ impl Deliver {
         progress.loaded = Some((id, delivery.attempt));
         load::check_time(&delivery, &*self.environment.clock)?;
         load::check_claims(&delivery, claims, self.environment.max_claims)?;
-        poison_point!("handle", id);
+        dripline_store::crash::point_of("handle", id);
         let permit = self.breakers.admit(&delivery)?;
         let text = self.render.call(&mut delivery).await?;
         let route = match self.routes.get(&delivery).await {

@@ -49,7 +49,11 @@ async fn settle(queue: &Queue, tickets: Vec<String>, disposition: Disposition) {
     if tickets.is_empty() {
         return;
     }
-    crash_point!("acknowledge-begin");
+    let (begin, committed) = match disposition {
+        Disposition::Done => ("acknowledge-begin", "acknowledge-committed"),
+        Disposition::Released => ("release-begin", "release-committed"),
+    };
+    crash_point!(begin);
     let result = queue
         .outage
         .outlast("queue.acknowledge", || async {
@@ -72,7 +76,7 @@ async fn settle(queue: &Queue, tickets: Vec<String>, disposition: Disposition) {
             tracing::error!(tickets = tickets.len(), "failed to acknowledge tickets: {error:#}");
         }
     }
-    crash_point!("acknowledge-committed");
+    crash_point!(committed);
     let mut held = queue.held();
     for ticket in &tickets {
         held.remove(ticket);

@@ -7,6 +7,7 @@ mod crash;
 mod deliver;
 mod half_open;
 mod hostile;
+mod journal;
 mod outage;
 mod poison;
 mod routes;

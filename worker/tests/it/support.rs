@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -175,12 +175,22 @@ impl Stage {
         }
     }
 
-    /// Every invariant holds, the tenth against the carrier's own log, and no message was taken
-    /// twice.
-    pub(crate) async fn assert_invariants(&self) {
+    /// Where the workers' state is.
+    pub(crate) fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// The nine invariants that the rows alone can prove hold.
+    pub(crate) async fn assert_books(&self) {
         for result in audit::run(&self.pool, &SystemClock).await.unwrap() {
             assert!(result.holds(), "{result:#?}");
         }
+    }
+
+    /// Every invariant holds, the tenth against the carrier's own log, and no message was taken
+    /// twice.
+    pub(crate) async fn assert_invariants(&self) {
+        self.assert_books().await;
         let mut agreement = CarrierLogAudit::begin(&self.pool).await.unwrap();
         let mut taken = BTreeMap::<i64, u32>::new();
         for entry in self.carrier.log() {
@@ -206,16 +216,25 @@ impl Stage {
     }
 
     fn psql(&self, statement: &str) -> String {
-        let installed = Binaries::installed();
-        let beside = installed.first().expect("PostgreSQL is installed").program("psql");
-        // Some distributions keep the client apart from the server.
-        let psql = if beside.exists() { beside } else { PathBuf::from("psql") };
-        let output = Command::new(psql)
-            .args(["-v", "ON_ERROR_STOP=1", "-qAt", "-c", statement, &self.psql_url()])
-            .output()
-            .unwrap();
+        let output = psql().args(["-qAt", "-c", statement, &self.psql_url()]).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Takes the locks of a statement, and keeps them until the value is dropped.
+    pub(crate) fn hold(&self, statement: &str) -> Held {
+        let mut process = psql()
+            .args(["-qAt", &self.psql_url()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = process.stdin.take().unwrap();
+        write!(stdin, "BEGIN;\n{statement};\n\\echo held\n").unwrap();
+        let stdout = BufReader::new(process.stdout.take().unwrap());
+        let held = Held { process, _stdin: stdin };
+        assert!(stdout.lines().any(|line| line.unwrap() == "held"), "nothing was locked");
+        held
     }
 
     /// The URL without what only our driver understands.
@@ -248,6 +267,30 @@ fn route_of_hostile_carrier(origin: &str) -> Route {
         secrets: BTreeMap::from([("token".to_owned(), "env:TEST_AUTH_TOKEN".to_owned())]),
         allowed_origins: vec![origin.to_owned()],
         ..Route::default()
+    }
+}
+
+/// The client, as far as it is told what to do.
+fn psql() -> Command {
+    let installed = Binaries::installed();
+    let beside = installed.first().expect("PostgreSQL is installed").program("psql");
+    // Some distributions keep the client apart from the server.
+    let psql = if beside.exists() { beside } else { PathBuf::from("psql") };
+    let mut command = Command::new(psql);
+    command.args(["-X", "-v", "ON_ERROR_STOP=1"]);
+    command
+}
+
+/// A session in a transaction, which ends when this is dropped.
+pub(crate) struct Held {
+    process: Child,
+    _stdin: ChildStdin,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 
@@ -327,6 +370,12 @@ impl WorkerCommand {
     /// Another way to the database.
     pub(crate) fn database(mut self, url: &str) -> Self {
         self.0.env("DATABASE_URL", url);
+        self
+    }
+
+    /// Another state directory than the stage's own.
+    pub(crate) fn state_dir(mut self, directory: &Path) -> Self {
+        self.0.env("DRIPLINE_STATE_DIR", directory);
         self
     }
 

@@ -8,11 +8,11 @@ use crate::outage::Unanswered;
 
 /// The database refused this one by itself, or the daemon is being abandoned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Undone;
+pub(crate) struct Undone;
 
 /// Runs `operation` over the batch. When the database refuses it, over each half, down to the one
 /// that it refuses; that one alone gets no answer. Answers stand in the order of the requests.
-pub(super) fn divide<'a, Q, A, F, Fut>(
+pub(crate) fn divide<'a, Q, A, F, Fut>(
     what: &'static str,
     requests: Vec<Q>,
     operation: &'a F,

@@ -115,7 +115,11 @@ async fn mark(environment: &Environment, batch: Vec<Marking>) -> Vec<Result<Star
             })
             .await
     };
+    let attempts: Vec<_> = batch.iter().map(|(mark, _)| (mark.delivery_id, mark.attempt)).collect();
     let answers = divide("op.start_attempts", batch, &transaction).await;
     crash_point!("mark-committed");
+    let started = attempts.into_iter().zip(&answers);
+    let started = started.filter(|(_, answer)| matches!(answer, Ok(Start::Started { .. })));
+    environment.journal.start(started.map(|(attempt, _)| attempt)).await;
     answers
 }

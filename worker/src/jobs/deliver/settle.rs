@@ -16,6 +16,7 @@ use crate::environment::Environment;
 /// The stage.
 #[derive(Clone, Debug)]
 pub(super) struct Settle {
+    environment: Arc<Environment>,
     finish: Batcher<FinishRequest, Result<Finished, Undone>>,
     give_up: Batcher<GiveUpRequest, Result<Finished, Undone>>,
     postpone: Batcher<PostponeRequest, Result<Option<DateTime<Utc>>, Undone>>,
@@ -27,6 +28,7 @@ impl Settle {
         let (finishing, giving_up) = (environment.clone(), environment.clone());
         let postponing = environment.clone();
         Self {
+            environment: environment.clone(),
             finish: Batcher::spawn("finish", limits, move |batch| {
                 let environment = finishing.clone();
                 async move { finish(&environment, batch).await }
@@ -43,10 +45,11 @@ impl Settle {
     }
 
     /// Records the outcome of a marked attempt, however long the database takes to answer: nobody
-    /// else knows it.
+    /// else knows it. First in the journal, which answers at once and outlives this process.
     pub(super) async fn finish(&self, id: DeliveryId, attempt: u32, outcome: AttemptOutcome) {
         let name = outcome.as_str();
         let reason = outcome.reason().cloned();
+        self.environment.journal.end(id, attempt, &outcome).await;
         let request = FinishRequest { delivery_id: id, attempt, outcome };
         let finished = self.finish.call(request).await;
         let reason = reason.as_ref().map(tracing::field::display);
@@ -64,7 +67,8 @@ impl Settle {
                 tracing::debug!(delivery.id = %id, attempt, reason, ?finished, "attempt settled");
             }
             Ok(Err(Undone)) | Err(_) => {
-                // It stays `sending` in our name; when we are gone, a sweep makes it `unknown`.
+                // It stays `sending` in our name. When we are gone, whoever finds our journal settles
+                // it; without the journal, a sweep makes it `unknown`.
                 tracing::error!(
                     delivery.id = %id, attempt, outcome = name,
                     "the outcome of an attempt was not recorded"
@@ -145,8 +149,11 @@ async fn finish(
             })
             .await
     };
+    let attempts: Vec<_> = batch.iter().map(|end| (end.delivery_id, end.attempt)).collect();
     let answers = divide("op.finish_attempts", batch, &transaction).await;
     crash_point!("settle-committed");
+    let settled = attempts.into_iter().zip(&answers).filter(|(_, answer)| answer.is_ok());
+    environment.journal.settled(settled.map(|(attempt, _)| attempt));
     answers
 }
 

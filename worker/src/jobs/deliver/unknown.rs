@@ -105,6 +105,7 @@ impl Deliver {
             Err(error) => return undone(error),
         }
         let attempt = delivery.attempt + 1;
+        self.environment.journal.start([(id, attempt)]).await;
         let outcome = self.send.call(&delivery, route, request, marking, permit).await;
         self.settle.finish(id, attempt, outcome).await;
         Inquired::Repeated
