@@ -1,7 +1,6 @@
 //! `dripline account adjust`.
 
 use dripline_domain::money::Micros;
-use dripline_store::account::Account;
 use dripline_store::ops::{AdjustError, Adjustment, Booked, adjust};
 use serde::Serialize;
 use uuid::Uuid;
@@ -27,6 +26,9 @@ pub(crate) struct Args {
     /// Why, kept with the ledger entry.
     #[arg(long, value_name = "TEXT")]
     reason: String,
+    /// Names this correction, so that a script which runs twice corrects once.
+    #[arg(long, value_name = "UUID")]
+    adjustment_id: Option<Uuid>,
     #[command(flatten)]
     confirm: confirm::Args,
 }
@@ -83,26 +85,20 @@ pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::
     let Some(confirmed) = args.confirm.ask(out, &plan, &question)? else {
         return Ok(Exit::Done);
     };
-    let booked = book(ctx, &account, args.amount, args.reason, confirmed).await?;
+    let adjustment = Adjustment {
+        account_id: account.account_id,
+        amount: args.amount,
+        batch_id: args.adjustment_id.unwrap_or_else(Uuid::new_v4),
+        actor: ctx.actor.clone(),
+        reason: args.reason,
+    };
+    let booked = book(ctx, &adjustment, confirmed).await?;
     out.data(&Booking::new(account, args.amount, booked))?;
     Ok(Exit::Done)
 }
 
-async fn book(
-    ctx: &Context,
-    account: &Account,
-    amount: Micros,
-    reason: String,
-    _: Confirmed,
-) -> anyhow::Result<Booked> {
-    let adjustment = Adjustment {
-        account_id: account.account_id,
-        amount,
-        batch_id: Uuid::new_v4(),
-        actor: ctx.actor.clone(),
-        reason,
-    };
-    adjust(ctx.pool().await?, &ctx.clock, &adjustment).await.map_err(|error| match error {
+async fn book(ctx: &Context, adjustment: &Adjustment, _: Confirmed) -> anyhow::Result<Booked> {
+    adjust(ctx.pool().await?, &ctx.clock, adjustment).await.map_err(|error| match error {
         AdjustError::Store(error) => anyhow::Error::new(error).context("adjust the balance"),
         refused => refuse(refused.to_string()).into(),
     })
