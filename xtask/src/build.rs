@@ -20,3 +20,19 @@ pub(crate) fn programs(workspace: &Workspace) -> anyhow::Result<PathBuf> {
     workspace.cargo().args(["build", "--bins"]).args(packages).run()?;
     Ok(workspace.target("debug"))
 }
+
+/// The same with the points at which tests kill them, and the program that does.
+pub(crate) fn programs_with_crash_points(workspace: &Workspace) -> anyhow::Result<PathBuf> {
+    say::step("building dripline, dripline-worker and the carrier simulator, with crash points");
+    let packages = PROGRAMS.iter().map(|(_, package)| *package).chain(["dripline-crash"]);
+    let packages = packages.flat_map(|package| ["--package", package]);
+    let features = ["dripline-admin-cli", "dripline-worker", "dripline-crash"]
+        .map(|p| format!("{p}/failpoints"));
+    workspace
+        .cargo()
+        .args(["build", "--bins"])
+        .args(packages)
+        .args(["--features", &features.join(",")])
+        .run()?;
+    Ok(workspace.target("debug"))
+}

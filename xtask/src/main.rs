@@ -7,6 +7,7 @@ mod bench;
 mod build;
 mod chaos;
 mod ci;
+mod crash;
 mod demo;
 mod interrupt;
 mod plugins;
@@ -46,6 +47,8 @@ enum Command {
     Sqlx(sqlx::Args),
     /// Every check of the house style, then every test
     Ci(ci::Args),
+    /// Kill the programs at every point where they can die, and compare the books
+    Crash(crash::Args),
     /// Measure; all arguments go to the bench program
     Bench(bench::Args),
     /// Break everything around running workers, and compare what is left
@@ -82,6 +85,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Plugins(args) => plugins::run(&workspace, &args),
         Command::Sqlx(args) => sqlx::run(&workspace, &args),
         Command::Ci(args) => ci::run(&workspace, &args),
+        Command::Crash(args) => crash::run(&workspace, &args),
         Command::Bench(args) => bench::run(&workspace, &args),
         Command::Chaos(args) => chaos::run(&workspace, &args),
     }

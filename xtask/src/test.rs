@@ -65,7 +65,7 @@ struct Environment {
 impl Environment {
     fn prepare(workspace: &Workspace) -> anyhow::Result<Self> {
         let plugins = plugins::build(workspace)?;
-        let programs = build::programs(workspace)?;
+        let programs = build::programs_with_crash_points(workspace)?;
         let server = server::start()?;
         let variables = vec![
             ("DRIPLINE_TEST_SERVER_URL", server.running().url.clone().into()),

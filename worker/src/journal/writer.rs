@@ -106,21 +106,16 @@ impl Writer {
         if lines.is_empty() {
             return;
         }
-        match self.file.append(lines) {
-            Ok(()) if self.failing => {
-                self.failing = false;
-                tracing::info!("the journal can be written again");
-            }
-            Ok(()) => {}
-            Err(error) if !self.failing => {
-                self.failing = true;
-                tracing::error!(
-                    %error,
-                    "the journal cannot be written; outcomes would not survive a crash meanwhile"
-                );
-            }
-            Err(_) => {}
+        let written = self.file.append(lines);
+        match (&written, self.failing) {
+            (Ok(()), true) => tracing::info!("the journal can be written again"),
+            (Err(error), false) => tracing::error!(
+                %error,
+                "the journal cannot be written; outcomes would not survive a crash meanwhile"
+            ),
+            _ => {}
         }
+        self.failing = written.is_err();
     }
 
     /// Writes the journal anew with only what is open.

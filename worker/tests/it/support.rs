@@ -367,6 +367,12 @@ impl WorkerCommand {
         self
     }
 
+    /// Crash points, in the form of the `fail` crate.
+    pub(crate) fn failpoints(mut self, points: &str) -> Self {
+        self.0.env("FAILPOINTS", points);
+        self
+    }
+
     /// Another way to the database.
     pub(crate) fn database(mut self, url: &str) -> Self {
         self.0.env("DATABASE_URL", url);
@@ -376,12 +382,6 @@ impl WorkerCommand {
     /// Another state directory than the stage's own.
     pub(crate) fn state_dir(mut self, directory: &Path) -> Self {
         self.0.env("DRIPLINE_STATE_DIR", directory);
-        self
-    }
-
-    /// Crash points, in the form of the `fail` crate.
-    pub(crate) fn failpoints(mut self, points: &str) -> Self {
-        self.0.env("FAILPOINTS", points);
         self
     }
 

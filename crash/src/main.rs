@@ -1,0 +1,103 @@
+//! `dripline-crash`: kills the programs at their crash points and looks at what becomes of it. Started
+//! by `cargo xtask crash`, which builds them and brings a Postgres.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::Parser;
+use dripline_crash::run::{self, Options};
+use dripline_crash::stage::Programs;
+use dripline_domain::clock::SystemClock;
+use dripline_domain::ids::ContactId;
+use dripline_store::{ConnectOptions, ops};
+
+/// Kill the programs at their crash points, start what comes after, and compare the books.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask crash", max_term_width = 100)]
+enum Arguments {
+    /// Play the scenes
+    Run {
+        /// How often each point strikes
+        #[arg(long, value_name = "N", default_value_t = 5)]
+        times: u32,
+        /// Decides at which passage each point strikes; else chosen at random and printed
+        #[arg(long)]
+        seed: Option<u64>,
+        /// Trials at the same time
+        #[arg(long, value_name = "N", default_value_t = 10)]
+        parallel: usize,
+        /// Only these points
+        #[arg(value_name = "POINT")]
+        points: Vec<String>,
+    },
+    /// Opts a contact out, as no other program does yet
+    #[command(hide = true)]
+    OptOut { contact: ContactId },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    dripline_store::crash::arm();
+    let done = match Arguments::parse() {
+        Arguments::Run { times, seed, parallel, points } => {
+            let seed = seed.unwrap_or_else(rand::random);
+            play(&Options { times, seed, parallel, points }).await
+        }
+        Arguments::OptOut { contact } => opt_out(contact).await,
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn play(options: &Options) -> anyhow::Result<()> {
+    let cache = tempfile::tempdir().context("create a directory for compiled plugins")?;
+    let programs = Programs {
+        directory: variable("DRIPLINE_TEST_PROGRAMS")?,
+        own: std::env::current_exe().context("find this program")?,
+        plugins: variable("DRIPLINE_TEST_PLUGINS")?,
+        plugin_cache: cache.path().join("plugins"),
+    };
+    let programs = programs.with_bundled_plugins(cache.path())?;
+    say(&format!("seed {}", options.seed));
+    let summary = run::run(&programs, options, say).await?;
+    say(&format!(
+        "{} points, {} crashes, {} violations, {:.0} s, seed {}",
+        summary.points,
+        summary.trials,
+        summary.violations,
+        summary.took.as_secs_f64(),
+        options.seed
+    ));
+    if summary.violations > 0 {
+        bail!("{} trials were not survived", summary.violations);
+    }
+    Ok(())
+}
+
+fn variable(name: &str) -> anyhow::Result<PathBuf> {
+    let value = std::env::var_os(name).map(PathBuf::from);
+    value.with_context(|| format!("read `{name}`; run `cargo xtask crash`"))
+}
+
+fn say(line: &str) {
+    // Nobody listens any more if this fails.
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+async fn opt_out(contact: ContactId) -> anyhow::Result<()> {
+    let url = std::env::var("DATABASE_URL").context("read `DATABASE_URL`")?;
+    let application_name = "dripline-crash".to_owned();
+    let pool =
+        dripline_store::connect(&ConnectOptions { url, max_connections: 2, application_name })
+            .await?;
+    let ended = ops::opt_out(&pool, &SystemClock, contact, "operator").await?;
+    ended.with_context(|| format!("there is no contact {contact}"))?;
+    Ok(())
+}

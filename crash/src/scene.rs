@@ -1,0 +1,150 @@
+//! What is played at each point.
+
+/// What an operator does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deed {
+    /// Create an account.
+    CreateAccount,
+    /// Put money in.
+    TopUp,
+    /// Correct a balance.
+    Adjust,
+    /// Create a route.
+    CreateRoute,
+    /// Change a route.
+    UpdateRoute,
+    /// Create a workflow.
+    CreateWorkflow,
+    /// Change a workflow.
+    EditWorkflow,
+    /// Give a workflow another place.
+    MoveWorkflow,
+    /// Import contacts.
+    ImportContacts,
+    /// Enrol everybody.
+    Enroll,
+    /// Pause the workflow.
+    Pause,
+    /// Delete the workflow.
+    Delete,
+    /// Take a contact out.
+    Remove,
+    /// Note that a contact wants to hear nothing more.
+    OptOut,
+}
+
+/// What is played. The program that dies is named last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scene {
+    /// Sixty people with three messages each; the worker that sends them.
+    Traffic,
+    /// The same, with a journal that is full after a few messages.
+    SmallJournal,
+    /// Messages that cannot be rendered; the worker that gives them up.
+    GivingUp,
+    /// Some people answer STOP, by their carrier, who have more to come from another workflow; the
+    /// worker that hears it.
+    Stop,
+    /// Everything is sent; the worker, which is asked to stop.
+    Goodbye,
+    /// Tickets are claimed and nothing is begun; the worker, which is asked to stop.
+    Unstarted,
+    /// A worker was killed with its hands full; the next one, which buries it.
+    Rescue,
+    /// Due deliveries have lost their tickets; the worker that issues new ones.
+    LostTickets,
+    /// Thousands of tickets name nothing; the worker that deletes them.
+    StrayTickets,
+    /// A worker died with outcomes in its journal; the next one, which settles them.
+    Leftover,
+    /// An operator's command, beside a worker at work where there is something to send.
+    Operator(Deed),
+    /// The same with more people than one chunk takes, and nothing to send yet.
+    Crowd(Deed),
+}
+
+/// A scene, and the last passage of the point in it that is sure to come, counted from 0.
+pub type Passages = (Scene, u32);
+
+/// The passages of points that a message passes alone.
+const MESSAGES: u32 = 60;
+/// The passages of points that messages pass in batches.
+const BATCHES: u32 = 3;
+
+/// The scenes that pass the point. Empty: there is no such point.
+pub fn scenes(point: &str) -> Vec<Passages> {
+    use Deed::{
+        Adjust, CreateAccount, CreateRoute, CreateWorkflow, Delete, EditWorkflow, Enroll,
+        ImportContacts, MoveWorkflow, OptOut, Pause, Remove, TopUp, UpdateRoute,
+    };
+    let of = |deed| vec![(Scene::Operator(deed), 0)];
+    let commit = point.strip_suffix("-commit").or_else(|| point.strip_suffix("-committed"));
+    match commit {
+        Some("adjust") => return of(Adjust),
+        Some("create-account") => return of(CreateAccount),
+        Some("create-route") => return of(CreateRoute),
+        Some("create-workflow") => return of(CreateWorkflow),
+        Some("delete-workflow") => return of(Delete),
+        Some("edit-workflow") => return of(EditWorkflow),
+        Some("enroll-chunk") => {
+            return vec![(Scene::Operator(Enroll), 0), (Scene::Crowd(Enroll), 1)];
+        }
+        Some("import-contacts") => return of(ImportContacts),
+        Some("move-workflow") => return of(MoveWorkflow),
+        Some("opt-out") => return of(OptOut),
+        Some("pause-workflow") => return of(Pause),
+        Some("purge-chunk") => {
+            return vec![
+                (Scene::Crowd(Pause), 1),
+                (Scene::Crowd(Delete), 1),
+                (Scene::Operator(Pause), 0),
+            ];
+        }
+        Some("remove-contact") => return vec![(Scene::Operator(Remove), 0), (Scene::Stop, 1)],
+        Some("top-up") => return of(TopUp),
+        Some("update-route") => return of(UpdateRoute),
+        Some("finish-attempts") => return vec![(Scene::Traffic, BATCHES), (Scene::Stop, 1)],
+        Some("give-up") => return vec![(Scene::GivingUp, 1)],
+        Some("start-attempts") => return vec![(Scene::Traffic, BATCHES)],
+        Some("register-worker") => return vec![(Scene::Traffic, 0)],
+        Some("bury-worker" | "orphan-attempts" | "return-tickets") => {
+            return vec![(Scene::Rescue, 0)];
+        }
+        Some("issue-tickets") => return vec![(Scene::LostTickets, 0)],
+        Some("delete-strays") => return vec![(Scene::StrayTickets, 0)],
+        _ => {}
+    }
+    match point {
+        "claim-begin"
+        | "claim-committed"
+        | "load-begin"
+        | "load-done"
+        | "mark-begin"
+        | "mark-committed"
+        | "journal-start-begin"
+        | "journal-start-written"
+        | "settle-begin"
+        | "settle-committed"
+        | "acknowledge-begin"
+        | "acknowledge-committed" => {
+            vec![(Scene::Traffic, BATCHES)]
+        }
+        "render-done"
+        | "build-done"
+        | "wire-begin"
+        | "wire-bytes-written"
+        | "wire-answer-begun"
+        | "wire-answered"
+        | "read-done"
+        | "journal-end-begin"
+        | "journal-end-written" => vec![(Scene::Traffic, MESSAGES)],
+        "heartbeat-begin" | "heartbeat-done" => vec![(Scene::Traffic, 2)],
+        "journal-compact-begin" | "journal-compacted" => vec![(Scene::SmallJournal, BATCHES)],
+        "goodbye-begin" | "goodbye-said" | "journal-close" => vec![(Scene::Goodbye, 0)],
+        "release-begin" | "release-committed" => vec![(Scene::Unstarted, 0)],
+        "journal-settle-begin" | "journal-settled" | "journal-removed" => {
+            vec![(Scene::Leftover, 0)]
+        }
+        _ => Vec::new(),
+    }
+}

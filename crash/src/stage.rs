@@ -1,0 +1,413 @@
+//! One installation: a database, a carrier, a state directory, and programs that use them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use dripline_carrier_simulator::log::{LogEntry, read_log};
+use dripline_domain::clock::{Clock, SystemClock};
+use dripline_domain::delivery::DeliveryState;
+use dripline_domain::ids::{AccountId, ContactId, WorkflowId};
+use dripline_domain::money::Micros;
+use dripline_domain::workflow::StepDraft;
+use dripline_embedded_postgres::Binaries;
+use dripline_store::audit::carrier_log::CarrierLogAudit;
+use dripline_store::listing::deliveries::{self, DeliveryFilter, DeliveryListing};
+use dripline_store::listing::operations;
+use dripline_store::testing::TestDatabase;
+use dripline_store::testing::factory::{Account, Contacts, Enrolment, ROUTE, Route, Workflow};
+use dripline_store::{Pool, audit, queue};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::process::{PATIENCE, Process};
+
+/// The account of every stage.
+pub const ACCOUNT: &str = "acme";
+/// The workflow of every stage.
+pub const WORKFLOW: &str = "drip";
+/// What the account has before anything is enrolled.
+pub const FUNDS: Micros = Micros(1_000_000_000);
+
+const ACCOUNT_SID: &str = "AC00000000000000000000000000000001";
+const AUTH_TOKEN: &str = "only-the-simulator-takes-this";
+/// Between two looks at a condition; every loop around it has a limit.
+const LOOK: Duration = Duration::from_millis(100);
+/// What is due by then is waited for.
+const SOON: Duration = Duration::from_secs(10);
+/// More than any stage has of anything.
+const MANY: i64 = 100_000;
+
+/// What all stages share: where the programs are.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    /// `dripline`, `dripline-worker` and `dripline-carrier-simulator`, the first two with crash points.
+    pub directory: PathBuf,
+    /// This package's own program.
+    pub own: PathBuf,
+    /// The bundled plugins.
+    pub plugins: PathBuf,
+    /// Their compiled forms; made by the first who needs them.
+    pub plugin_cache: PathBuf,
+}
+
+impl Programs {
+    /// With a folder of only the bundled plugins: beside them stand some that no host loads.
+    pub fn with_bundled_plugins(self, directory: &Path) -> anyhow::Result<Self> {
+        let plugins = directory.join("bundled");
+        std::fs::create_dir(&plugins).context("create a directory for the plugins")?;
+        for name in ["template.wasm", "twilio.wasm"] {
+            std::os::unix::fs::symlink(self.plugins.join(name), plugins.join(name))
+                .with_context(|| format!("take the plugin `{name}`"))?;
+        }
+        Ok(Self { plugins, ..self })
+    }
+
+    /// Compiles the plugins once. All the programs of all trials at once would be busy with nothing
+    /// else.
+    pub async fn compile_plugins(&self) -> anyhow::Result<()> {
+        let mut command = Command::new(self.directory.join("dripline"));
+        command
+            .args(["plugin", "list"])
+            .env("DRIPLINE_STATE_DIR", &self.plugins)
+            .env("DRIPLINE__PLUGINS__DIRECTORY", &self.plugins)
+            .env("DRIPLINE__PLUGINS__CACHE_DIRECTORY", &self.plugin_cache)
+            .current_dir(&self.plugins)
+            .kill_on_drop(true);
+        let done = run(command, "").await?;
+        ensure!(done.status.success(), "the plugins cannot be loaded: {}", done.said);
+        Ok(())
+    }
+}
+
+/// What a command did.
+#[derive(Debug)]
+pub struct Done {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// What it said, on both streams.
+    pub said: String,
+}
+
+/// An installation with one account, a route to its carrier, and a workflow.
+#[derive(Debug)]
+pub struct Stage {
+    /// Connections of ours.
+    pub pool: Pool,
+    /// The account.
+    pub account_id: AccountId,
+    /// The workflow.
+    pub workflow_id: WorkflowId,
+    /// The contacts, by ascending id.
+    pub contacts: Vec<ContactId>,
+    /// Where everything is that is not in the database.
+    pub home: TempDir,
+    programs: Programs,
+    url: String,
+    workers: u32,
+    _carrier: Process,
+    // Dropped last, so that nobody is connected any more.
+    _database: TestDatabase,
+}
+
+impl Stage {
+    /// Sets the stage: so many contacts, not yet enrolled, a workflow of these steps, and a carrier
+    /// that misbehaves by this plan.
+    pub async fn set(
+        programs: &Programs,
+        steps: Vec<StepDraft>,
+        contacts: usize,
+        faults: &str,
+    ) -> anyhow::Result<Self> {
+        let database = TestDatabase::new().await;
+        let (url, pool) = (database.url().to_owned(), database.pool().clone());
+        let home = tempfile::Builder::new().prefix("dripline-crash-").tempdir()?;
+        let (carrier, origin) = start_carrier(programs, home.path(), faults).await?;
+        let clock = &SystemClock;
+        let account = Account {
+            name: Some(ACCOUNT.to_owned()),
+            available: Some(FUNDS),
+            many_live_workflows_per_contact: true,
+        };
+        let account_id = account.create(&pool, clock).await;
+        let route = Route {
+            name: Some(ROUTE.to_owned()),
+            settings: BTreeMap::from([
+                ("account_sid".to_owned(), ACCOUNT_SID.to_owned()),
+                ("api_base".to_owned(), origin.clone()),
+            ]),
+            secrets: BTreeMap::from([("auth_token".to_owned(), "env:CRASH_AUTH_TOKEN".to_owned())]),
+            allowed_origins: vec![origin],
+            ..Route::default()
+        };
+        route.create(&pool, clock, account_id).await;
+        let workflow =
+            Workflow { name: Some(WORKFLOW.to_owned()), steps: Some(steps), ..Workflow::default() };
+        let workflow_id = workflow.create(&pool, clock, account_id).await;
+        let contacts = Contacts::many(contacts).create(&pool, clock, account_id).await;
+        Ok(Self {
+            pool,
+            account_id,
+            workflow_id,
+            contacts,
+            home,
+            programs: programs.clone(),
+            url,
+            workers: 0,
+            _carrier: carrier,
+            _database: database,
+        })
+    }
+
+    /// Enrols all contacts in a workflow of so many steps.
+    pub async fn enrol_in(&self, workflow_id: WorkflowId, steps: usize) {
+        let enrolment = Enrolment { steps: Some(steps), ..Enrolment::default() };
+        enrolment.create(&self.pool, &SystemClock, workflow_id, &self.contacts).await;
+    }
+
+    /// Where this program is.
+    pub fn own_program(&self) -> &Path {
+        &self.programs.own
+    }
+
+    /// The database, for a program.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// A program of ours with this installation's settings and nobody else's.
+    pub fn program(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command
+            .env_clear()
+            .envs(std::env::vars_os().filter(|(name, _)| name == "PATH" || name == "HOME"))
+            .current_dir(self.home.path())
+            .env("USER", "operator")
+            .env("DATABASE_URL", &self.url)
+            .env("DRIPLINE_STATE_DIR", self.home.path())
+            .env("CRASH_AUTH_TOKEN", AUTH_TOKEN)
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        let mut set = |key: &str, value: &dyn Display| {
+            command.env(format!("DRIPLINE__{key}"), value.to_string());
+        };
+        set("CLI__ACCOUNT", &ACCOUNT);
+        set("DATABASE__MAX_CONNECTIONS", &6);
+        set("PLUGINS__DIRECTORY", &self.programs.plugins.display());
+        set("PLUGINS__CACHE_DIRECTORY", &self.programs.plugin_cache.display());
+        // Generous: many of them share the processors.
+        set("PLUGINS__RENDERER__DEADLINE_MS", &5_000);
+        set("PLUGINS__CARRIER__DEADLINE_MS", &5_000);
+        set("PLUGINS__THREADS", &1);
+        set("WORKER__CONCURRENCY", &32);
+        set("WORKER__CLAIM_SIZE", &16);
+        set("WORKER__CONNECTIONS", &2);
+        set("WORKER__POLL_MS", &100);
+        set("WORKER__HEARTBEAT_SECONDS", &1);
+        set("WORKER__DEAD_AFTER_SECONDS", &2);
+        set("WORKER__SWEEP_SECONDS", &1);
+        set("WORKER__RETRY__FIRST_SECONDS", &1);
+        set("WORKER__RETRY__CEILING_SECONDS", &1);
+        set("WORKER__SEND_TIMEOUT_MS", &20_000);
+        command
+    }
+
+    /// Starts a worker; `failpoints` in the form of the `fail` crate. One that dies before it is
+    /// ready has started all the same.
+    pub async fn worker(
+        &mut self,
+        failpoints: &str,
+        settings: &[(&str, &str)],
+    ) -> anyhow::Result<Process> {
+        self.workers += 1;
+        let log = self.home.path().join(format!("worker-{}.log", self.workers));
+        let mut command = self.program(&self.programs.directory.join("dripline-worker"));
+        command.env("FAILPOINTS", failpoints).envs(settings.iter().copied());
+        let (worker, said) = Process::start("worker", command, &log, "").await?;
+        let ready = said.is_some() || !failpoints.is_empty();
+        ensure!(ready, "the worker did not start: {}", worker.log());
+        Ok(worker)
+    }
+
+    /// Runs `dripline` with these arguments.
+    pub async fn dripline(&self, failpoints: &str, arguments: &[String]) -> anyhow::Result<Done> {
+        let mut command = self.program(&self.programs.directory.join("dripline"));
+        command.args(arguments);
+        run(command, failpoints).await
+    }
+
+    /// Runs a program to its end.
+    pub async fn run(&self, command: Command, failpoints: &str) -> anyhow::Result<Done> {
+        run(command, failpoints).await
+    }
+
+    /// Writes a file into the directory that commands run in.
+    pub fn file(&self, name: &str, content: &str) -> anyhow::Result<()> {
+        std::fs::write(self.home.path().join(name), content)
+            .with_context(|| format!("write {name}"))
+    }
+
+    /// Does to the database what no function of ours would.
+    pub async fn sql(&self, statement: &str) -> anyhow::Result<()> {
+        let mut command = psql()?;
+        command.args(["-q", "-c", statement, &self.psql_url()]).kill_on_drop(true);
+        let done = run(command, "").await?;
+        ensure!(done.status.success(), "{statement}: {}", done.said);
+        Ok(())
+    }
+
+    /// Takes the locks of a statement, and keeps them until the value is dropped.
+    pub async fn hold(&self, statement: &str) -> anyhow::Result<Process> {
+        let mut command = psql()?;
+        command.args(["-qAt", &self.psql_url()]);
+        let script = format!("BEGIN;\n{statement};\n\\echo '{{\"held\":true}}'\n");
+        let log = self.home.path().join("psql.log");
+        let (session, said) = Process::start("psql", command, &log, &script).await?;
+        ensure!(said.is_some(), "nothing was locked: {}", session.log());
+        Ok(session)
+    }
+
+    /// The URL without what only our driver understands.
+    fn psql_url(&self) -> String {
+        let Some((server, parameters)) = self.url.split_once('?') else { return self.url.clone() };
+        let known: Vec<_> = parameters.split('&').filter(|p| p.starts_with("host=")).collect();
+        format!("{server}?{}", known.join("&"))
+    }
+
+    /// Deliveries by state.
+    pub async fn counts(&self) -> anyhow::Result<BTreeMap<String, u64>> {
+        let counts = deliveries::counts(&self.pool, self.account_id, None).await?;
+        Ok(counts.iter().map(|c| (c.state.to_string(), c.deliveries)).collect())
+    }
+
+    /// Waits until so many deliveries, or more, are in the state.
+    pub async fn wait_for(&self, state: &str, count: u64) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        loop {
+            let counts = self.counts().await?;
+            if counts.get(state).copied().unwrap_or(0) >= count {
+                return Ok(());
+            }
+            if begun.elapsed() > PATIENCE {
+                bail!("waited for {count} {state}; there are {counts:?}");
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Waits until nothing that is due is queued or on the wire, no purge is unfinished, and no ticket
+    /// that is due stands in the queue.
+    pub async fn wait_until_quiet(&self) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        loop {
+            let busy = self.busy().await?;
+            let Some(busy) = busy else { return Ok(()) };
+            if begun.elapsed() > PATIENCE {
+                bail!("it does not become quiet: {busy}; {:?}", self.counts().await?);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    async fn busy(&self) -> anyhow::Result<Option<String>> {
+        let tickets = queue::stats(&self.pool, &SystemClock).await?;
+        if tickets.due + tickets.claimed > 0 {
+            return Ok(Some(format!("{tickets:?}")));
+        }
+        // What comes back after a moment is about to leave.
+        let soon = SystemClock.now() + SOON;
+        let sending = self.deliveries(DeliveryState::Sending).await?.len();
+        let queued = self.deliveries(DeliveryState::Queued).await?;
+        let due = queued.iter().filter(|delivery| delivery.due_at <= soon).count();
+        if sending + due > 0 {
+            return Ok(Some(format!("{sending} sending, {due} due")));
+        }
+        let operations = operations::list(&self.pool, self.account_id, None, None, 100).await?;
+        let purging = operations.iter().filter(|operation| operation.finished_at.is_none()).count();
+        Ok((purging > 0).then(|| format!("{purging} purges are not finished")))
+    }
+
+    /// The deliveries in a state.
+    pub async fn deliveries(&self, state: DeliveryState) -> anyhow::Result<Vec<DeliveryListing>> {
+        let filter =
+            DeliveryFilter { state: Some(state), limit: MANY, ..DeliveryFilter::default() };
+        Ok(deliveries::list(&self.pool, self.account_id, &filter).await?)
+    }
+
+    /// The carrier's log.
+    pub fn carrier_log(&self) -> anyhow::Result<Vec<LogEntry>> {
+        Ok(read_log(&self.home.path().join("carrier.jsonl"))?)
+    }
+
+    /// Compares the ten invariants and the carrier's log.
+    pub async fn check(&self) -> anyhow::Result<()> {
+        let mut broken = Vec::new();
+        for result in audit::run(&self.pool, &SystemClock).await? {
+            if !result.holds() {
+                broken.push(format!("{result:?}"));
+            }
+        }
+        let mut agreement = CarrierLogAudit::begin(&self.pool).await?;
+        let mut taken = BTreeSet::new();
+        for entry in self.carrier_log()?.iter().filter(|entry| entry.accepted) {
+            let reference =
+                entry.reference.as_deref().context("the carrier took a nameless one")?;
+            agreement.accepted(reference);
+            let parts = entry.reference_parts().context("the carrier took a stranger's")?;
+            if !taken.insert(parts.delivery_id) {
+                broken.push(format!("delivery {} was sent twice", parts.delivery_id));
+            }
+        }
+        let result = agreement.finish().await?;
+        if !result.holds() {
+            broken.push(format!("{result:?}"));
+        }
+        ensure!(broken.is_empty(), "{}", broken.join("\n"));
+        Ok(())
+    }
+}
+
+async fn start_carrier(
+    programs: &Programs,
+    home: &Path,
+    faults: &str,
+) -> anyhow::Result<(Process, String)> {
+    let (log, plan) = (home.join("carrier.jsonl"), home.join("faults.toml"));
+    std::fs::write(&plan, faults)?;
+    std::fs::write(&log, "")?;
+    let mut command = Command::new(programs.directory.join("dripline-carrier-simulator"));
+    command
+        .args(["--listen", "127.0.0.1:0", "--exit-with-parent", "--account-sid", ACCOUNT_SID])
+        .arg("--log")
+        .arg(&log)
+        .arg("--faults")
+        .arg(&plan)
+        .env("DRIPLINE_SIMULATOR_AUTH_TOKEN", AUTH_TOKEN);
+    let errors = home.join("carrier.stderr");
+    let (carrier, said) = Process::start("carrier", command, &errors, "").await?;
+    let said = said.context("the carrier did not start")?;
+    let address = said["listening"].as_str().context("the carrier says where it listens")?;
+    Ok((carrier, format!("http://{address}")))
+}
+
+async fn run(mut command: Command, failpoints: &str) -> anyhow::Result<Done> {
+    command.env("FAILPOINTS", failpoints);
+    let output = tokio::time::timeout(PATIENCE, command.output()).await;
+    let output = output.context("wait for a command to end")?.context("run a command")?;
+    let said = [output.stdout, output.stderr].concat();
+    Ok(Done { status: output.status, said: String::from_utf8_lossy(&said).into_owned() })
+}
+
+/// The client, as far as it is told what to do.
+fn psql() -> anyhow::Result<Command> {
+    let installed = Binaries::installed();
+    let beside = installed.first().context("find PostgreSQL")?.program("psql");
+    // Some distributions keep the client apart from the server.
+    let psql = if beside.exists() { beside } else { PathBuf::from("psql") };
+    let mut command = Command::new(psql);
+    command.args(["-X", "-v", "ON_ERROR_STOP=1"]);
+    Ok(command)
+}
