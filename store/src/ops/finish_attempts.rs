@@ -200,7 +200,8 @@ fn decide(
     changes: &mut Changes,
 ) -> Result<Finished, StoreError> {
     let same_attempt = u32::try_from(situation.attempt) == Ok(request.attempt);
-    if !same_attempt || !situation.state.is_on_the_wire() {
+    let decides = same_attempt && situation.state.is_on_the_wire();
+    if !decides && !is_late_acceptance(situation, request) {
         return Ok(Finished::AlreadyDone);
     }
     // Whatever a repetition met, the attempt that it repeats may have been taken.
@@ -236,6 +237,19 @@ fn decide(
     change.outcome = Some(outcome.as_str());
     changes.deliveries.push(change);
     Ok(finished)
+}
+
+/// Whether the carrier has taken an attempt that was repeated since, of a delivery of which nobody knows.
+/// All of them were one request under one key, so that the carrier has the message. A journal tells so
+/// when its worker died before it could, and its carrier was told again meanwhile. Anything else that is
+/// heard of a repeated attempt says nothing about its repetitions.
+fn is_late_acceptance(situation: &Situation, request: &FinishRequest) -> bool {
+    let last = situation.attempt;
+    let repeated = i32::try_from(request.attempt)
+        .is_ok_and(|attempt| (last - situation.repeats..last).contains(&attempt));
+    repeated
+        && situation.state == DeliveryState::Unknown
+        && matches!(request.outcome, AttemptOutcome::Accepted { .. })
 }
 
 /// How a change of a delivery that was not sent is reported.

@@ -110,6 +110,49 @@ async fn whatever_else_a_repetition_meets_says_nothing_about_the_attempt_before(
 }
 
 #[tokio::test]
+async fn that_a_repeated_attempt_was_accepted_decides_though_it_is_heard_late_and_twice() {
+    let stage = Stage::new().await;
+    let scene = Scene::enrolled(stage.pool(), &stage.clock, 1, 1).await;
+    let lost = stage.lose_keyed().await;
+    let id = lost[0].delivery_id;
+    stage.repeat(&[again(&lost[0])]).await;
+    // While the repetition is on the wire, its own worker decides.
+    assert_eq!(stage.finish(&outcomes(&lost, &accepted())).await, [Finished::AlreadyDone]);
+    let second = next(&lost[0]);
+    stage.finish(&outcomes(&[second], &unknown())).await;
+    for nothing in [refused(), not_sent(), unknown()] {
+        assert_eq!(stage.finish(&outcomes(&lost, &nothing)).await, [Finished::AlreadyDone]);
+        assert_eq!(stage.balance(scene.account_id).await.held, PRICE);
+    }
+    assert_eq!(stage.finish(&outcomes(&lost, &accepted())).await, [Finished::Sent]);
+    assert_eq!(stage.finish(&outcomes(&lost, &accepted())).await, [Finished::AlreadyDone]);
+    assert_eq!(stage.finish(&outcomes(&[second], &accepted())).await, [Finished::AlreadyDone]);
+    assert_eq!(stage.outcomes_of(id).await, ["repeated", "accepted"]);
+    assert_eq!(stage.balance(scene.account_id).await, balance(FULL - PRICE.0, 0, PRICE.0));
+    assert!(stage.show(id).await.evidence.is_empty(), "nobody contradicts anybody");
+    stage.assert_sound().await;
+}
+
+#[tokio::test]
+async fn what_a_journal_tells_after_the_decision_moves_nothing_and_contradicts_once() {
+    let stage = Stage::new().await;
+    let scene = Scene::enrolled(stage.pool(), &stage.clock, 1, 1).await;
+    let lost = stage.lose_keyed().await;
+    let id = lost[0].delivery_id;
+    stage.repeat(&[again(&lost[0])]).await;
+    stage.finish(&outcomes(&[next(&lost[0])], &unknown())).await;
+    stage.resolve(&[says(id, Evidence::Operator(Finding::NotSent))]).await;
+    let before = stage.balance(scene.account_id).await;
+    let heard = stage.show(id).await.evidence.len();
+    for _ in 0..2 {
+        assert_eq!(stage.finish(&outcomes(&lost, &accepted())).await, [Finished::AlreadyDone]);
+        assert_eq!(stage.balance(scene.account_id).await, before);
+        assert_eq!(stage.show(id).await.evidence.len(), heard + 1);
+    }
+    stage.assert_sound().await;
+}
+
+#[tokio::test]
 async fn an_operator_decides_about_all_attempts_under_a_key() {
     for (finding, expected) in
         [(Finding::NotSent, ["not_sent", "not_sent"]), (Finding::Sent, ["repeated", "accepted"])]
