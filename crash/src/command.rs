@@ -2,8 +2,10 @@
 
 use anyhow::{Context, bail, ensure};
 use dripline_domain::clock::SystemClock;
+use dripline_domain::delivery::DeliveryState;
 use dripline_domain::enrollment::ExitCause;
 use dripline_domain::money::Micros;
+use dripline_store::audit::breaks;
 use dripline_store::listing::enrollments::{self, EnrollmentFilter};
 use dripline_store::testing::factory::Workflow;
 use dripline_store::{account, contact, ledger, route, workflow};
@@ -15,6 +17,10 @@ use crate::stage::{ACCOUNT, Done, FUNDS, Stage, WORKFLOW};
 
 /// More than any stage has of anything.
 const MANY: i64 = 100_000;
+
+/// Something that is wrong, and its end.
+const BREAK: &str = "UPDATE balances SET available_micros = available_micros + 1";
+const MEND: &str = "UPDATE balances SET available_micros = available_micros - 1";
 
 /// Exit codes of `dripline`: done, and refused by a rule.
 const DONE_OR_REFUSED: [i32; 2] = [0, 1];
@@ -45,6 +51,15 @@ impl<'a> Errand<'a> {
                 let rows = rows.concat();
                 stage.file("people.csv", &format!("phone,time_zone,name\n{rows}"))?;
             }
+            Deed::Audit => {
+                stage.sql(BREAK).await?;
+            }
+            Deed::SettleBreak => {
+                stage.sql(BREAK).await?;
+                let done = stage.dripline("", &["audit".to_owned()]).await?;
+                ensure!(done.status.code() == Some(1), "the audit found nothing: {}", done.said);
+                stage.sql(MEND).await?;
+            }
             _ => {}
         }
         Ok(Self { stage, deed, id: Uuid::new_v4() })
@@ -58,10 +73,16 @@ impl<'a> Errand<'a> {
     /// Does it. Aborted by its crash point, or done as far as it still has to be.
     pub(crate) async fn run(&self, failpoints: &str) -> anyhow::Result<Done> {
         let contact = self.stage.contacts.first().context("the stage has contacts")?;
-        if self.deed == Deed::OptOut {
+        if matches!(self.deed, Deed::OptOut | Deed::Receive) {
             // No program of ours does it yet.
             let mut command: Command = self.stage.program(self.stage.own_program());
-            command.args(["opt-out", &contact.to_string()]);
+            if self.deed == Deed::OptOut {
+                command.args(["opt-out", &contact.to_string()]);
+            } else {
+                let log = self.stage.carrier_log()?;
+                let taken = log.into_iter().filter(|entry| entry.accepted);
+                command.arg("receive").args(taken.filter_map(|entry| entry.reference));
+            }
             return self.stage.run(command, failpoints).await;
         }
         let id = self.id.to_string();
@@ -104,7 +125,16 @@ impl<'a> Errand<'a> {
             Deed::Pause => &["workflow", "pause", WORKFLOW, "--yes"],
             Deed::Delete => &["workflow", "delete", WORKFLOW, "--yes"],
             Deed::Remove => &["enrollment", "remove", "--contact", &contact, "--yes"],
-            Deed::OptOut => &[],
+            Deed::RemoveAll => &["enrollment", "remove", "--workflow", WORKFLOW, "--all", "--yes"],
+            Deed::Resolve => &[
+                "delivery", "resolve", "--state", "unknown", "--sent", "--reason", "seen", "--yes",
+            ],
+            Deed::Requeue => &["delivery", "requeue", "--workflow", WORKFLOW, "--yes"],
+            Deed::Audit => &["audit"],
+            Deed::SettleBreak => {
+                &["audit", "settle", "1", "--amount", "5", "--reason", "owed", "--yes"]
+            }
+            Deed::OptOut | Deed::Receive => &[],
         };
         let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
         self.stage.dripline(failpoints, &words).await
@@ -165,6 +195,29 @@ impl<'a> Errand<'a> {
                 let gone = workflow::find(pool, *account_id, WORKFLOW).await?.is_none();
                 expect("workflow is gone", gone, true)?;
                 self.check_closed(ExitCause::WorkflowDeleted).await
+            }
+            Deed::RemoveAll => self.check_closed(ExitCause::Removed).await,
+            Deed::Resolve | Deed::Receive => {
+                let unknown = self.stage.deliveries(DeliveryState::Unknown).await?;
+                expect("unknown deliveries", unknown.len(), 0)?;
+                let sent = self.stage.deliveries(DeliveryState::Sent).await?;
+                expect("sent deliveries", sent.len(), 2 * contacts.len())
+            }
+            Deed::Requeue => {
+                let failed = self.stage.deliveries(DeliveryState::Failed).await?;
+                expect("failed deliveries", failed.len(), contacts.len())?;
+                let sent = self.stage.deliveries(DeliveryState::Sent).await?;
+                expect("sent deliveries", sent.len(), 2 * contacts.len())?;
+                let all = self.enrollments(EnrollmentFilter::default()).await?;
+                expect("enrollments", all, 2 * contacts.len())
+            }
+            Deed::Audit => {
+                expect("breaks", breaks::list(pool, true, None, MANY).await?.len(), 1)?;
+                self.stage.sql(MEND).await.map(drop)
+            }
+            Deed::SettleBreak => {
+                expect("unsettled breaks", breaks::list(pool, false, None, MANY).await?.len(), 0)?;
+                self.check_funds(FUNDS + Micros(5_000_000)).await
             }
             Deed::Remove | Deed::OptOut => {
                 let contact_id = contacts.first().copied();

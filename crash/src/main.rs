@@ -11,7 +11,11 @@ use dripline_crash::run::{self, Options};
 use dripline_crash::stage::Programs;
 use dripline_domain::clock::SystemClock;
 use dripline_domain::ids::ContactId;
-use dripline_store::{ConnectOptions, ops};
+use dripline_domain::receipt::ReceiptStatus;
+use dripline_domain::retry::RetryPolicy;
+use dripline_store::ops::{self, Receipt, ReceiptOf};
+use dripline_store::{ConnectOptions, Pool};
+use uuid::Uuid;
 
 /// Kill the programs at their crash points, start what comes after, and compare the books.
 #[derive(Debug, Parser)]
@@ -35,6 +39,9 @@ enum Arguments {
     /// Opts a contact out, as no other program does yet
     #[command(hide = true)]
     OptOut { contact: ContactId },
+    /// Records that messages have arrived, as no other program does yet
+    #[command(hide = true)]
+    Receive { references: Vec<String> },
 }
 
 #[tokio::main]
@@ -46,6 +53,7 @@ async fn main() -> ExitCode {
             play(&Options { times, seed, parallel, points }).await
         }
         Arguments::OptOut { contact } => opt_out(contact).await,
+        Arguments::Receive { references } => receive(references).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -64,7 +72,7 @@ async fn play(options: &Options) -> anyhow::Result<()> {
         plugins: variable("DRIPLINE_TEST_PLUGINS")?,
         plugin_cache: cache.path().join("plugins"),
     };
-    let programs = programs.with_bundled_plugins(cache.path())?;
+    let programs = programs.with_plugins(cache.path())?;
     say(&format!("seed {}", options.seed));
     let summary = run::run(&programs, options, say).await?;
     say(&format!(
@@ -91,13 +99,31 @@ fn say(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-async fn opt_out(contact: ContactId) -> anyhow::Result<()> {
+async fn connect() -> anyhow::Result<Pool> {
     let url = std::env::var("DATABASE_URL").context("read `DATABASE_URL`")?;
     let application_name = "dripline-crash".to_owned();
-    let pool =
-        dripline_store::connect(&ConnectOptions { url, max_connections: 2, application_name })
-            .await?;
-    let ended = ops::opt_out(&pool, &SystemClock, contact, "operator").await?;
+    let options = ConnectOptions { url, max_connections: 2, application_name };
+    Ok(dripline_store::connect(&options).await?)
+}
+
+async fn opt_out(contact: ContactId) -> anyhow::Result<()> {
+    let ended = ops::opt_out(&connect().await?, &SystemClock, contact, "operator").await?;
     ended.with_context(|| format!("there is no contact {contact}"))?;
+    Ok(())
+}
+
+async fn receive(references: Vec<String>) -> anyhow::Result<()> {
+    let receipts: Vec<Receipt> = references
+        .into_iter()
+        .map(|reference| Receipt {
+            of: ReceiptOf::Ours(reference),
+            status: ReceiptStatus::Delivered,
+            carrier_reference: None,
+            reason: None,
+        })
+        .collect();
+    let (pool, policy) = (connect().await?, RetryPolicy::default());
+    let batch_id = Uuid::now_v7();
+    ops::record_receipts(&pool, &SystemClock, &policy, "carrier", batch_id, &receipts).await?;
     Ok(())
 }

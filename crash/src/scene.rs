@@ -29,8 +29,48 @@ pub enum Deed {
     Delete,
     /// Take a contact out.
     Remove,
+    /// Take everybody out in one operation.
+    RemoveAll,
     /// Note that a contact wants to hear nothing more.
     OptOut,
+    /// Say that messages of which nobody knows were sent.
+    Resolve,
+    /// Record what the carrier reports of messages of which nobody knows.
+    Receive,
+    /// Try once more what has failed.
+    Requeue,
+    /// Look for what is wrong, where something is.
+    Audit,
+    /// Settle what was found to be wrong.
+    SettleBreak,
+}
+
+impl Deed {
+    /// Whether it is about people who are in the workflow.
+    pub(crate) const fn finds_everybody_enrolled(self) -> bool {
+        match self {
+            Self::Pause
+            | Self::Delete
+            | Self::Remove
+            | Self::RemoveAll
+            | Self::OptOut
+            | Self::Resolve
+            | Self::Receive
+            | Self::Requeue => true,
+            Self::CreateAccount
+            | Self::TopUp
+            | Self::Adjust
+            | Self::CreateRoute
+            | Self::UpdateRoute
+            | Self::CreateWorkflow
+            | Self::EditWorkflow
+            | Self::MoveWorkflow
+            | Self::ImportContacts
+            | Self::Enroll
+            | Self::Audit
+            | Self::SettleBreak => false,
+        }
+    }
 }
 
 /// What is played. The program that dies is named last.
@@ -55,6 +95,16 @@ pub enum Scene {
     LostTickets,
     /// Thousands of tickets name nothing; the worker that deletes them.
     StrayTickets,
+    /// The carrier cannot be reached; the worker that halts its route.
+    Away,
+    /// The same, and the carrier comes back; the worker that hands over to it again.
+    Back,
+    /// The answers of a carrier that keeps keys are lost; the worker that tells it again.
+    Keyed,
+    /// The answers of a carrier that can be asked are lost; the worker that asks it.
+    Queried,
+    /// All tickets have outlived two workers; the worker that handles them one at a time.
+    Suspects,
     /// A worker died with outcomes in its journal; the next one, which settles them.
     Leftover,
     /// An operator's command, beside a worker at work where there is something to send.
@@ -74,13 +124,18 @@ const BATCHES: u32 = 3;
 /// The scenes that pass the point. Empty: there is no such point.
 pub fn scenes(point: &str) -> Vec<Passages> {
     use Deed::{
-        Adjust, CreateAccount, CreateRoute, CreateWorkflow, Delete, EditWorkflow, Enroll,
-        ImportContacts, MoveWorkflow, OptOut, Pause, Remove, TopUp, UpdateRoute,
+        Adjust, Audit, CreateAccount, CreateRoute, CreateWorkflow, Delete, EditWorkflow, Enroll,
+        ImportContacts, MoveWorkflow, OptOut, Pause, Receive, Remove, RemoveAll, Requeue, Resolve,
+        SettleBreak, TopUp, UpdateRoute,
     };
     let of = |deed| vec![(Scene::Operator(deed), 0)];
     let commit = point.strip_suffix("-commit").or_else(|| point.strip_suffix("-committed"));
     match commit {
         Some("adjust") => return of(Adjust),
+        Some("begin-enrolment" | "end-enrolment") => return vec![(Scene::Crowd(Enroll), 0)],
+        Some("begin-removal") => {
+            return vec![(Scene::Operator(RemoveAll), 0), (Scene::Crowd(RemoveAll), 0)];
+        }
         Some("create-account") => return of(CreateAccount),
         Some("create-route") => return of(CreateRoute),
         Some("create-workflow") => return of(CreateWorkflow),
@@ -98,8 +153,21 @@ pub fn scenes(point: &str) -> Vec<Passages> {
                 (Scene::Crowd(Pause), 1),
                 (Scene::Crowd(Delete), 1),
                 (Scene::Operator(Pause), 0),
+                (Scene::Crowd(RemoveAll), 1),
             ];
         }
+        Some("record-breaks") => return of(Audit),
+        Some("record-receipts") => return of(Receive),
+        Some("requeue-chunk") => return of(Requeue),
+        Some("resolve-unknown") => {
+            return vec![(Scene::Operator(Resolve), 0), (Scene::Queried, 0)];
+        }
+        Some("settle-break") => return of(SettleBreak),
+        Some("halt-route" | "postpone") => return vec![(Scene::Away, 2)],
+        Some("resume-route") => return vec![(Scene::Back, 0)],
+        Some("claim-inquiries" | "forget-inquiries") => return vec![(Scene::Keyed, 2)],
+        Some("repeat-attempts" | "postpone-inquiry") => return vec![(Scene::Keyed, 10)],
+        Some("count-claims") => return vec![(Scene::Suspects, 5)],
         Some("remove-contact") => return vec![(Scene::Operator(Remove), 0), (Scene::Stop, 1)],
         Some("top-up") => return of(TopUp),
         Some("update-route") => return of(UpdateRoute),

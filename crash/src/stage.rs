@@ -19,7 +19,7 @@ use dripline_store::listing::deliveries::{self, DeliveryFilter, DeliveryListing}
 use dripline_store::listing::operations;
 use dripline_store::testing::TestDatabase;
 use dripline_store::testing::factory::{Account, Contacts, Enrolment, ROUTE, Route, Workflow};
-use dripline_store::{Pool, audit, queue};
+use dripline_store::{Pool, audit, queue, route_halt};
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -32,6 +32,9 @@ pub const WORKFLOW: &str = "drip";
 /// What the account has before anything is enrolled.
 pub const FUNDS: Micros = Micros(1_000_000_000);
 
+/// The renderer, and carriers of each class: nothing known, a key, a question.
+const PLUGINS: [&str; 4] =
+    ["template.wasm", "twilio.wasm", "keyed_carrier.wasm", "queried_carrier.wasm"];
 const ACCOUNT_SID: &str = "AC00000000000000000000000000000001";
 const AUTH_TOKEN: &str = "only-the-simulator-takes-this";
 /// Between two looks at a condition; every loop around it has a limit.
@@ -55,11 +58,11 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// With a folder of only the bundled plugins: beside them stand some that no host loads.
-    pub fn with_bundled_plugins(self, directory: &Path) -> anyhow::Result<Self> {
-        let plugins = directory.join("bundled");
+    /// With a folder of only the plugins that a stage has: beside them stand some that no host loads.
+    pub fn with_plugins(self, directory: &Path) -> anyhow::Result<Self> {
+        let plugins = directory.join("plugins-of-stages");
         std::fs::create_dir(&plugins).context("create a directory for the plugins")?;
-        for name in ["template.wasm", "twilio.wasm"] {
+        for name in PLUGINS {
             std::os::unix::fs::symlink(self.plugins.join(name), plugins.join(name))
                 .with_context(|| format!("take the plugin `{name}`"))?;
         }
@@ -108,16 +111,19 @@ pub struct Stage {
     programs: Programs,
     url: String,
     workers: u32,
-    _carrier: Process,
+    /// `None`: nobody listens at its address.
+    carrier: Option<Process>,
+    address: String,
     // Dropped last, so that nobody is connected any more.
     _database: TestDatabase,
 }
 
 impl Stage {
     /// Sets the stage: so many contacts, not yet enrolled, a workflow of these steps, and a carrier
-    /// that misbehaves by this plan.
+    /// of this plugin that misbehaves by this plan.
     pub async fn set(
         programs: &Programs,
+        plugin: &str,
         steps: Vec<StepDraft>,
         contacts: usize,
         faults: &str,
@@ -125,7 +131,10 @@ impl Stage {
         let database = TestDatabase::new().await;
         let (url, pool) = (database.url().to_owned(), database.pool().clone());
         let home = tempfile::Builder::new().prefix("dripline-crash-").tempdir()?;
-        let (carrier, origin) = start_carrier(programs, home.path(), faults).await?;
+        std::fs::write(home.path().join("faults.toml"), faults)?;
+        std::fs::write(home.path().join("carrier.jsonl"), "")?;
+        let (carrier, address) = start_carrier(programs, home.path(), "127.0.0.1:0").await?;
+        let origin = format!("http://{address}");
         let clock = &SystemClock;
         let account = Account {
             name: Some(ACCOUNT.to_owned()),
@@ -135,6 +144,7 @@ impl Stage {
         let account_id = account.create(&pool, clock).await;
         let route = Route {
             name: Some(ROUTE.to_owned()),
+            carrier: Some(plugin.to_owned()),
             settings: BTreeMap::from([
                 ("account_sid".to_owned(), ACCOUNT_SID.to_owned()),
                 ("api_base".to_owned(), origin.clone()),
@@ -157,9 +167,58 @@ impl Stage {
             programs: programs.clone(),
             url,
             workers: 0,
-            _carrier: carrier,
+            carrier: Some(carrier),
+            address,
             _database: database,
         })
+    }
+
+    /// The carrier cannot be reached any more.
+    pub async fn carrier_leaves(&mut self) -> anyhow::Result<()> {
+        match self.carrier.take() {
+            Some(carrier) => carrier.kill().await,
+            None => Ok(()),
+        }
+    }
+
+    /// The carrier can be reached again, at the same address and with the same log.
+    pub async fn carrier_returns(&mut self) -> anyhow::Result<()> {
+        if self.carrier.is_none() {
+            let (carrier, _) =
+                start_carrier(&self.programs, self.home.path(), &self.address).await?;
+            self.carrier = Some(carrier);
+        }
+        Ok(())
+    }
+
+    /// Waits until a worker has halted a route.
+    pub async fn wait_for_halt(&self) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        while route_halt::current(&self.pool, self.account_id, None).await?.is_empty() {
+            ensure!(begun.elapsed() < PATIENCE, "no route is halted");
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
+    }
+
+    /// Waits until nobody of whom nothing is known is due for an inquiry soon. What a worker that died
+    /// has taken on stays with it for longer than anybody here waits.
+    pub async fn wait_for_inquiries(&self) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        loop {
+            let due = self
+                .sql(
+                    "SELECT count(*) FROM deliveries d LEFT JOIN inquiries i USING (delivery_id)
+                 WHERE d.state IN ('unknown', 'sending')
+                   AND (i.due_at IS NULL OR i.due_at < now() + INTERVAL '1 minute')",
+                )
+                .await?;
+            if due.trim() == "0" {
+                return Ok(());
+            }
+            ensure!(begun.elapsed() < PATIENCE, "{due} are still due for an inquiry");
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// Enrols all contacts in a workflow of so many steps.
@@ -250,13 +309,13 @@ impl Stage {
             .with_context(|| format!("write {name}"))
     }
 
-    /// Does to the database what no function of ours would.
-    pub async fn sql(&self, statement: &str) -> anyhow::Result<()> {
+    /// Does to the database what no function of ours would, or asks it. Gives what it says.
+    pub async fn sql(&self, statement: &str) -> anyhow::Result<String> {
         let mut command = psql()?;
-        command.args(["-q", "-c", statement, &self.psql_url()]).kill_on_drop(true);
+        command.args(["-qAt", "-c", statement, &self.psql_url()]).kill_on_drop(true);
         let done = run(command, "").await?;
         ensure!(done.status.success(), "{statement}: {}", done.said);
-        Ok(())
+        Ok(done.said)
     }
 
     /// Takes the locks of a statement, and keeps them until the value is dropped.
@@ -370,27 +429,25 @@ impl Stage {
     }
 }
 
+/// Gives the carrier and where it listens.
 async fn start_carrier(
     programs: &Programs,
     home: &Path,
-    faults: &str,
+    listen: &str,
 ) -> anyhow::Result<(Process, String)> {
-    let (log, plan) = (home.join("carrier.jsonl"), home.join("faults.toml"));
-    std::fs::write(&plan, faults)?;
-    std::fs::write(&log, "")?;
     let mut command = Command::new(programs.directory.join("dripline-carrier-simulator"));
     command
-        .args(["--listen", "127.0.0.1:0", "--exit-with-parent", "--account-sid", ACCOUNT_SID])
+        .args(["--listen", listen, "--exit-with-parent", "--account-sid", ACCOUNT_SID])
         .arg("--log")
-        .arg(&log)
+        .arg(home.join("carrier.jsonl"))
         .arg("--faults")
-        .arg(&plan)
+        .arg(home.join("faults.toml"))
         .env("DRIPLINE_SIMULATOR_AUTH_TOKEN", AUTH_TOKEN);
     let errors = home.join("carrier.stderr");
     let (carrier, said) = Process::start("carrier", command, &errors, "").await?;
     let said = said.context("the carrier did not start")?;
     let address = said["listening"].as_str().context("the carrier says where it listens")?;
-    Ok((carrier, format!("http://{address}")))
+    Ok((carrier, address.to_owned()))
 }
 
 async fn run(mut command: Command, failpoints: &str) -> anyhow::Result<Done> {

@@ -35,6 +35,16 @@ const CROWD: usize = 5_050;
 /// Tickets that name nothing: more than a worker claims before its first sweep.
 const STRAYS: i64 = 4_000;
 
+/// Few in flight, and a breaker that is quick to halt and to probe.
+const QUICK_BREAKER: [(&str, &str); 4] = [
+    ("DRIPLINE__WORKER__CONCURRENCY", "8"),
+    ("DRIPLINE__WORKER__BREAKER__FAILURES", "3"),
+    ("DRIPLINE__WORKER__BREAKER__COOL_DOWN_SECONDS", "1"),
+    ("DRIPLINE__WORKER__BREAKER__CEILING_SECONDS", "2"),
+];
+/// However many answers are lost, the route is not halted.
+const NO_BREAKER: [(&str, &str); 1] = [("DRIPLINE__WORKER__BREAKER__FAILURES", "100000")];
+
 /// What is tried.
 #[derive(Clone, Debug)]
 pub struct Trial {
@@ -66,11 +76,29 @@ impl Trial {
         let then_later = vec![step(Duration::ZERO), step(LATER)];
         let much_later = vec![step(LATER), step(LATER)];
         let quick = "latency_ms = [0, 20]";
+        let lost = "latency_ms = [0, 20]\n[[rules]]\nattempts = 1\nfault = \"reset-after\"\n";
+        let refused =
+            "latency_ms = [0, 20]\n[[rules]]\nattempts = 1\nfault = \"refuse\"\ncode = 30006\n";
+        let plugin = match self.scene {
+            Scene::Keyed => "keyed-carrier",
+            Scene::Queried => "queried-carrier",
+            _ => "twilio",
+        };
         let (steps, contacts, faults) = match self.scene {
-            Scene::Traffic | Scene::SmallJournal | Scene::LostTickets | Scene::Leftover => {
-                (at_once, CONTACTS, quick)
+            Scene::Traffic
+            | Scene::SmallJournal
+            | Scene::LostTickets
+            | Scene::Leftover
+            | Scene::Away
+            | Scene::Back => (at_once, CONTACTS, quick),
+            Scene::Goodbye | Scene::Unstarted | Scene::Suspects => {
+                (vec![step(Duration::ZERO)], FEW, quick)
             }
-            Scene::Goodbye | Scene::Unstarted => (vec![step(Duration::ZERO)], FEW, quick),
+            Scene::Keyed | Scene::Queried => (vec![step(Duration::ZERO)], FEW, lost),
+            Scene::Operator(Deed::Resolve | Deed::Receive) => {
+                (vec![step(Duration::ZERO); 2], FEW, lost)
+            }
+            Scene::Operator(Deed::Requeue) => (vec![step(Duration::ZERO); 2], FEW, refused),
             Scene::StrayTickets => (vec![step(Duration::ZERO)], 5, quick),
             Scene::GivingUp => {
                 let template = "Hello {{ surname }}".to_owned();
@@ -86,11 +114,9 @@ impl Trial {
             Scene::Crowd(_) => (much_later, CROWD, quick),
         };
         let count = steps.len();
-        let stage = Stage::set(programs, steps, contacts, faults).await?;
+        let stage = Stage::set(programs, plugin, steps, contacts, faults).await?;
         let enrolled = match self.scene {
-            Scene::Operator(deed) | Scene::Crowd(deed) => {
-                matches!(deed, Deed::Pause | Deed::Delete | Deed::Remove | Deed::OptOut)
-            }
+            Scene::Operator(deed) | Scene::Crowd(deed) => deed.finds_everybody_enrolled(),
             _ => true,
         };
         if enrolled {
@@ -132,6 +158,30 @@ impl Trial {
                 issue_strays(stage).await?;
                 let slowly = [("DRIPLINE__WORKER__CONCURRENCY", "1")];
                 self.die_at_work(stage, &slowly).await?;
+            }
+            Scene::Away => {
+                stage.carrier_leaves().await?;
+                self.die_at_work(stage, &QUICK_BREAKER).await?;
+                stage.carrier_returns().await?;
+            }
+            Scene::Back => {
+                stage.carrier_leaves().await?;
+                let worker = stage.worker(&self.failpoints(), &QUICK_BREAKER).await?;
+                stage.wait_for_halt().await.with_context(|| worker.log())?;
+                stage.carrier_returns().await?;
+                self.dies(worker).await?;
+            }
+            Scene::Keyed => {
+                self.die_at_work(stage, &NO_BREAKER).await?;
+                let worker = stage.worker("", &NO_BREAKER).await?;
+                stage.wait_until_quiet().await.with_context(|| worker.log())?;
+                stage.wait_for_inquiries().await.with_context(|| worker.log())?;
+                worker.stop().await?;
+            }
+            Scene::Queried => self.die_at_work(stage, &NO_BREAKER).await?,
+            Scene::Suspects => {
+                stage.sql("UPDATE apalis.jobs SET attempts = 2").await?;
+                self.die_at_work(stage, &[]).await?;
             }
             Scene::Leftover => return self.die_over_a_journal(stage).await,
             Scene::Operator(deed) | Scene::Crowd(deed) => {
@@ -208,10 +258,19 @@ impl Trial {
     }
 
     async fn die_in_a_command(&self, stage: &mut Stage, deed: Deed) -> anyhow::Result<()> {
-        let sends =
-            matches!(deed, Deed::Enroll | Deed::Pause | Deed::Delete | Deed::Remove | Deed::OptOut);
-        let crowd = matches!(self.scene, Scene::Crowd(_));
-        let worker = if sends && !crowd { Some(stage.worker("", &[]).await?) } else { None };
+        let prepared = match deed {
+            Deed::Resolve | Deed::Receive => Some("unknown"),
+            Deed::Requeue => Some("failed"),
+            _ => None,
+        };
+        if let Some(state) = prepared {
+            let worker = stage.worker("", &NO_BREAKER).await?;
+            stage.wait_for(state, FEW as u64).await.with_context(|| worker.log())?;
+            worker.stop().await?;
+        }
+        let sends = deed == Deed::Enroll || deed.finds_everybody_enrolled();
+        let beside = sends && prepared.is_none() && !matches!(self.scene, Scene::Crowd(_));
+        let worker = if beside { Some(stage.worker("", &[]).await?) } else { None };
         let errand = Errand::new(stage, deed).await?;
         let done = errand.run(&self.failpoints()).await?;
         self.demand_abort(done.status, &done.said)?;

@@ -32,7 +32,7 @@ async fn every_point_is_survived() {
         plugins: directory("DRIPLINE_TEST_PLUGINS"),
         plugin_cache: home.path().join("cache"),
     };
-    let programs = programs.with_bundled_plugins(home.path()).unwrap();
+    let programs = programs.with_plugins(home.path()).unwrap();
     let options = Options { times: 1, seed: 1, parallel: 6, points: Vec::new() };
     let mut said = Vec::new();
     let summary = run(&programs, &options, |line| said.push(line.to_owned())).await.unwrap();
