@@ -173,7 +173,12 @@ pub fn scenes(point: &str) -> Vec<Passages> {
         Some("update-route") => return of(UpdateRoute),
         Some("finish-attempts") => return vec![(Scene::Traffic, BATCHES), (Scene::Stop, 1)],
         Some("give-up") => return vec![(Scene::GivingUp, 1)],
-        Some("start-attempts") => return vec![(Scene::Traffic, BATCHES)],
+        Some("start-attempts" | "claim-tickets" | "acknowledge-tickets") => {
+            return vec![(Scene::Traffic, BATCHES)];
+        }
+        Some("heartbeat") => return vec![(Scene::Traffic, 2)],
+        Some("deregister-worker") => return vec![(Scene::Goodbye, 0)],
+        Some("release-tickets") => return vec![(Scene::Unstarted, 0)],
         Some("register-worker") => return vec![(Scene::Traffic, 0)],
         Some("bury-worker" | "orphan-attempts" | "return-tickets") => {
             return vec![(Scene::Rescue, 0)];
@@ -183,18 +188,7 @@ pub fn scenes(point: &str) -> Vec<Passages> {
         _ => {}
     }
     match point {
-        "claim-begin"
-        | "claim-committed"
-        | "load-begin"
-        | "load-done"
-        | "mark-begin"
-        | "mark-committed"
-        | "journal-start-begin"
-        | "journal-start-written"
-        | "settle-begin"
-        | "settle-committed"
-        | "acknowledge-begin"
-        | "acknowledge-committed" => {
+        "load-begin" | "load-done" | "journal-start-begin" | "journal-start-written" => {
             vec![(Scene::Traffic, BATCHES)]
         }
         "render-done"
@@ -206,10 +200,8 @@ pub fn scenes(point: &str) -> Vec<Passages> {
         | "read-done"
         | "journal-end-begin"
         | "journal-end-written" => vec![(Scene::Traffic, MESSAGES)],
-        "heartbeat-begin" | "heartbeat-done" => vec![(Scene::Traffic, 2)],
         "journal-compact-begin" | "journal-compacted" => vec![(Scene::SmallJournal, BATCHES)],
-        "goodbye-begin" | "goodbye-said" | "journal-close" => vec![(Scene::Goodbye, 0)],
-        "release-begin" | "release-committed" => vec![(Scene::Unstarted, 0)],
+        "journal-close" => vec![(Scene::Goodbye, 0)],
         "journal-settle-begin" | "journal-settled" | "journal-removed" => {
             vec![(Scene::Leftover, 0)]
         }

@@ -13,6 +13,7 @@ use dripline_domain::enrollment::ExitCause;
 use dripline_domain::ids::DeliveryId;
 use dripline_domain::workflow::StepDraft;
 use dripline_store::contact::{self, ContactFilter};
+use dripline_store::crash::Commit;
 use dripline_store::listing::enrollments::{self, EnrollmentFilter};
 use dripline_store::queue::{self, Ticket};
 use dripline_store::testing::factory::{Workflow, step};
@@ -244,8 +245,9 @@ impl Trial {
 
     /// What a worker that died wrote down is settled, though the next one dies over it as well.
     async fn die_over_a_journal(&self, stage: &mut Stage) -> anyhow::Result<()> {
-        let doomed = stage.worker("settle-begin=2*off->return", &[]).await?;
-        Self { point: "settle-begin", ..self.clone() }.dies(doomed).await?;
+        let point = Commit::FinishAttempts.before();
+        let doomed = stage.worker(&format!("{point}=2*off->return"), &[]).await?;
+        Self { point, ..self.clone() }.dies(doomed).await?;
         let known = journalled(stage)?;
         ensure!(!known.is_empty(), "nothing was on its way into the database");
         self.die_at_work(stage, &[]).await?;

@@ -96,6 +96,16 @@ commits! {
     UpdateRoute = "update-route",
     /// A worker's registration.
     RegisterWorker = "register-worker",
+    /// A worker's heartbeat.
+    Heartbeat = "heartbeat",
+    /// A worker's goodbye.
+    DeregisterWorker = "deregister-worker",
+    /// A batch of tickets that a worker takes.
+    ClaimTickets = "claim-tickets",
+    /// A batch of tickets that were handled.
+    AcknowledgeTickets = "acknowledge-tickets",
+    /// A batch of tickets that are given back, since nothing was begun with them.
+    ReleaseTickets = "release-tickets",
     /// The burial of a worker that is gone.
     BuryWorker = "bury-worker",
     /// A batch of hand-overs of a gone worker, which become unknown.
@@ -200,6 +210,12 @@ mod tests {
             assert!(
                 !text.contains(".commit()"),
                 "{} commits without crash points; use `crash::commit`",
+                path.display()
+            );
+            let alone = text.split(".execute(pool)").skip(1);
+            assert!(
+                alone.into_iter().all(|rest| !rest.trim_start().starts_with(".await")),
+                "{} changes something without crash points; use `crash::statement`",
                 path.display()
             );
             for part in text.split("Commit::").skip(1) {

@@ -147,7 +147,7 @@ pub async fn claim(
     let now = clock.now();
     // The job type and the priority pin the index to the tickets in the order of `run_at`; the row's
     // place (`ctid`, which its lock keeps) saves a second walk through an index.
-    let rows = sqlx::query_as!(
+    let update = sqlx::query_as!(
         ClaimedRow,
         r#"UPDATE apalis.jobs
            SET status = 'Running', lock_by = $1, lock_at = $2, attempts = attempts + 1
@@ -163,8 +163,8 @@ pub async fn claim(
         now,
         i64::try_from(limit).unwrap_or(i64::MAX),
     )
-    .fetch_all(pool)
-    .await?;
+    .fetch_all(pool);
+    let rows = crash::statement(Commit::ClaimTickets, update).await?;
     let mut claimed: Vec<_> = rows.into_iter().map(ClaimedTicket::from).collect();
     claimed.sort_unstable_by(|a, b| (a.run_at, &a.ticket_id).cmp(&(b.run_at, &b.ticket_id)));
     Ok(claimed)
@@ -194,15 +194,14 @@ pub async fn acknowledge(
 ) -> Result<u64, StoreError> {
     let mut retries = Retries::default();
     loop {
-        let deleted = sqlx::query!(
+        let deletion = sqlx::query!(
             "DELETE FROM apalis.jobs WHERE id = ANY ($1) AND lock_by = $2",
             ticket_ids,
             worker_name,
         )
-        .execute(pool)
-        .await
-        .map_err(StoreError::from);
-        match deleted {
+        .execute(pool);
+        let deleted = crash::statement(Commit::AcknowledgeTickets, deletion).await;
+        match deleted.map_err(StoreError::from) {
             Ok(done) => return Ok(done.rows_affected()),
             Err(error) if retries.again(&error).await => {}
             Err(error) => return Err(error),
@@ -217,15 +216,15 @@ pub async fn release(
     worker_name: &str,
     ticket_ids: &[String],
 ) -> Result<u64, StoreError> {
-    let done = sqlx::query!(
+    let update = sqlx::query!(
         "UPDATE apalis.jobs
          SET status = 'Pending', lock_by = NULL, lock_at = NULL, attempts = greatest(attempts - 1, 0)
          WHERE id = ANY ($1) AND lock_by = $2 AND status IN ('Queued', 'Running')",
         ticket_ids,
         worker_name,
     )
-    .execute(pool)
-    .await?;
+    .execute(pool);
+    let done = crash::statement(Commit::ReleaseTickets, update).await?;
     Ok(done.rows_affected())
 }
 

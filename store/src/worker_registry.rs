@@ -14,7 +14,7 @@ use dripline_domain::ids::WorkerId;
 use serde::Serialize;
 use sqlx::{Connection, PgConnection};
 
-use crate::crash::{Commit, commit};
+use crate::crash::{self, Commit, commit};
 use crate::{Pool, StoreError, advisory, queue};
 
 /// How long a heartbeat may take. A session that does not answer in that time is given up.
@@ -121,7 +121,7 @@ impl Registration {
             Some(session) => (session, true),
             None => (PgConnection::connect_with(&pool.connect_options()).await?, false),
         };
-        let alive = sqlx::query_scalar!(
+        let update = sqlx::query_scalar!(
             r#"WITH ours AS (
                    UPDATE workers SET heartbeat_at = $2
                    WHERE worker_id = $1 AND stopped_at IS NULL
@@ -132,8 +132,8 @@ impl Registration {
             self.worker_id.0,
             clock.now(),
         )
-        .fetch_one(&mut session)
-        .await?;
+        .fetch_one(&mut session);
+        let alive = crash::statement(Commit::Heartbeat, update).await?;
         if alive && !locked {
             // The session before may still stand on the server's side; then the next heartbeat tries
             // again, and until then the heartbeats themselves keep us alive.
@@ -148,13 +148,13 @@ impl Registration {
 
     /// Says goodbye, once everything begun is settled and every ticket given back.
     pub async fn stop(self, pool: &Pool, clock: &dyn Clock) -> Result<(), StoreError> {
-        sqlx::query!(
+        let update = sqlx::query!(
             "UPDATE workers SET stopped_at = $2 WHERE worker_id = $1 AND stopped_at IS NULL",
             self.worker_id.0,
             clock.now(),
         )
-        .execute(pool)
-        .await?;
+        .execute(pool);
+        crash::statement(Commit::DeregisterWorker, update).await?;
         // The lock goes with its session; that the goodbye is heard matters little.
         if let Some(session) = self.session
             && let Err(error) = session.close().await

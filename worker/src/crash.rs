@@ -2,16 +2,13 @@
 //!
 //! See [`dripline_store::crash`], which has the points of every commit and says how one is chosen.
 
-/// Every point of the worker itself, in the order in which it passes them.
+/// Every point of the worker itself, in the order in which it passes them: between the transactions, which
+/// have their own.
 pub const POINTS: &[&str] = &[
-    "claim-begin",
-    "claim-committed",
     "load-begin",
     "load-done",
     "render-done",
     "build-done",
-    "mark-begin",
-    "mark-committed",
     "journal-start-begin",
     "journal-start-written",
     "wire-begin",
@@ -19,22 +16,12 @@ pub const POINTS: &[&str] = &[
     "read-done",
     "journal-end-begin",
     "journal-end-written",
-    "settle-begin",
-    "settle-committed",
-    "acknowledge-begin",
-    "acknowledge-committed",
-    "release-begin",
-    "release-committed",
     "journal-compact-begin",
     "journal-compacted",
     "journal-close",
     "journal-settle-begin",
     "journal-settled",
     "journal-removed",
-    "heartbeat-begin",
-    "heartbeat-done",
-    "goodbye-begin",
-    "goodbye-said",
 ];
 
 /// Aborts the process here when `FAILPOINTS` says so.

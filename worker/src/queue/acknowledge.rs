@@ -6,7 +6,6 @@ use dripline_store::queue;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Disposition, Queue};
-use crate::crash::crash_point;
 use crate::outage::Unanswered;
 
 /// Tickets in one statement.
@@ -49,11 +48,6 @@ async fn settle(queue: &Queue, tickets: Vec<String>, disposition: Disposition) {
     if tickets.is_empty() {
         return;
     }
-    let (begin, committed) = match disposition {
-        Disposition::Done => ("acknowledge-begin", "acknowledge-committed"),
-        Disposition::Released => ("release-begin", "release-committed"),
-    };
-    crash_point!(begin);
     let result = queue
         .outage
         .outlast("queue.acknowledge", || async {
@@ -76,7 +70,6 @@ async fn settle(queue: &Queue, tickets: Vec<String>, disposition: Disposition) {
             tracing::error!(tickets = tickets.len(), "failed to acknowledge tickets: {error:#}");
         }
     }
-    crash_point!(committed);
     let mut held = queue.held();
     for ticket in &tickets {
         held.remove(ticket);

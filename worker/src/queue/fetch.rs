@@ -10,7 +10,6 @@ use dripline_store::queue::{self, ClaimedTicket};
 use tokio::sync::mpsc;
 
 use super::{Claims, Queue, quarantine};
-use crate::crash::crash_point;
 use crate::outage::Unanswered;
 
 /// How long a claim waits for a batch's worth of room before it takes what there is.
@@ -109,8 +108,7 @@ async fn claim(
     room: usize,
     mut doubtful: bool,
 ) -> Result<Vec<ClaimedTicket>, Unanswered> {
-    crash_point!("claim-begin");
-    let claimed = queue
+    queue
         .outage
         .outlast("queue.claim", || {
             let again = std::mem::replace(&mut doubtful, true);
@@ -125,9 +123,7 @@ async fn claim(
                 queue::claim(&queue.pool, &*queue.clock, &queue.worker_name, room).await
             }
         })
-        .await?;
-    crash_point!("claim-committed");
-    Ok(claimed)
+        .await
 }
 
 /// Tickets that the database says are ours and that we do not know. Only the task that claims asks, so

@@ -7,7 +7,6 @@ use tokio::sync::oneshot;
 use tokio::time::MissedTickBehavior;
 
 use super::{Queue, QueueFailure, lock};
-use crate::crash::crash_point;
 
 /// Beats until `goodbye` is called, also while the daemon drains, and then deregisters the worker.
 pub(super) async fn run(queue: Arc<Queue>, mut goodbye: oneshot::Receiver<()>) {
@@ -21,10 +20,7 @@ pub(super) async fn run(queue: Arc<Queue>, mut goodbye: oneshot::Receiver<()>) {
             _ = &mut goodbye => break,
             _ = beats.tick() => {}
         }
-        crash_point!("heartbeat-begin");
-        let beat = registration.heartbeat(&queue.pool, &*queue.clock).await;
-        crash_point!("heartbeat-done");
-        match beat {
+        match registration.heartbeat(&queue.pool, &*queue.clock).await {
             Ok(Heartbeat::Alive) => {}
             Ok(Heartbeat::Buried) if queue.failure().is_some() => {}
             Ok(Heartbeat::Buried) => queue.fail(QueueFailure::Buried),
@@ -41,7 +37,6 @@ pub(super) async fn run(queue: Arc<Queue>, mut goodbye: oneshot::Receiver<()>) {
 
 /// Ends the session first: then no sweep has to wait for it, whatever becomes of the goodbye.
 async fn say_goodbye(queue: &Queue, registration: Registration) {
-    crash_point!("goodbye-begin");
     let stopped = tokio::select! {
         () = queue.stop.abandoning() => return,
         stopped = registration.stop(&queue.pool, &*queue.clock) => stopped,
@@ -51,5 +46,4 @@ async fn say_goodbye(queue: &Queue, registration: Registration) {
         let error = anyhow::Error::from(error);
         tracing::warn!("the worker left without deregistering: {error:#}");
     }
-    crash_point!("goodbye-said");
 }

@@ -12,7 +12,6 @@ use uuid::Uuid;
 use super::Outcome;
 use super::divide::{Undone, divide};
 use crate::batch::Batcher;
-use crate::crash::crash_point;
 use crate::environment::Environment;
 
 /// What is to be marked, and under what the carrier will know it.
@@ -97,7 +96,6 @@ impl OverHold {
 /// Marks the batch. A COMMIT whose answer was lost is asked again under the same batch id, and then
 /// tells what that batch had marked.
 async fn mark(environment: &Environment, batch: Vec<Marking>) -> Vec<Result<Start, Undone>> {
-    crash_point!("mark-begin");
     let transaction = |batch: Vec<Marking>| async move {
         let batch_id = Uuid::now_v7();
         let (batch, given): (Vec<StartRequest>, Vec<_>) = batch.into_iter().unzip();
@@ -117,7 +115,6 @@ async fn mark(environment: &Environment, batch: Vec<Marking>) -> Vec<Result<Star
     };
     let attempts: Vec<_> = batch.iter().map(|(mark, _)| (mark.delivery_id, mark.attempt)).collect();
     let answers = divide("op.start_attempts", batch, &transaction).await;
-    crash_point!("mark-committed");
     let started = attempts.into_iter().zip(&answers);
     let started = started.filter(|(_, answer)| matches!(answer, Ok(Start::Started { .. })));
     environment.journal.start(started.map(|(attempt, _)| attempt)).await;

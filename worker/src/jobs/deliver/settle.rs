@@ -10,7 +10,6 @@ use uuid::Uuid;
 
 use super::divide::{Undone, divide};
 use crate::batch::Batcher;
-use crate::crash::crash_point;
 use crate::environment::Environment;
 
 /// The stage.
@@ -132,7 +131,6 @@ async fn finish(
     environment: &Environment,
     batch: Vec<FinishRequest>,
 ) -> Vec<Result<Finished, Undone>> {
-    crash_point!("settle-begin");
     let transaction = |batch: Vec<FinishRequest>| async move {
         let batch_id = Uuid::now_v7();
         environment
@@ -151,7 +149,6 @@ async fn finish(
     };
     let attempts: Vec<_> = batch.iter().map(|end| (end.delivery_id, end.attempt)).collect();
     let answers = divide("op.finish_attempts", batch, &transaction).await;
-    crash_point!("settle-committed");
     let settled = attempts.into_iter().zip(&answers).filter(|(_, answer)| answer.is_ok());
     environment.journal.settled(settled.map(|(attempt, _)| attempt));
     answers
