@@ -4,9 +4,9 @@
 //! environment variable `FAILPOINTS` names the one that strikes, for example
 //! `purge-chunk-committed=2*off->return`: the third passage aborts the process, as `kill -9` would.
 //!
-//! Every transaction of this crate ends in [`commit`], which has a point before and one behind it, so
-//! that no commit can be without them; a test below finds one that is. To add a transaction, add its
-//! name to [`Commit`]; the crash tests then demand a scene that passes it.
+//! Every transaction of this crate ends in `commit`, or is one `statement`, which have a point before it
+//! and one behind it, so that none can be without them; a test below finds one that is. To add a
+//! transaction, add its name to [`Commit`]; the crash tests then demand a scene that passes it.
 
 use std::future::Future;
 
@@ -162,7 +162,7 @@ pub fn arm() {
     }
 }
 
-/// Commits. The only place in this crate that does.
+/// Commits. The only place in this crate that does, apart from what is one [`statement`].
 pub(crate) async fn commit(tx: Transaction<'_, Postgres>, what: Commit) -> Result<(), sqlx::Error> {
     statement(what, tx.commit()).await
 }

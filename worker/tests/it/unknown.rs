@@ -136,6 +136,8 @@ async fn two_workers_ask_and_repeat_once_each() {
             worker(stage)
                 .setting("WORKER__RETRY__FIRST_SECONDS", &60)
                 .setting("WORKER__RETRY__CEILING_SECONDS", &60)
+                // What meets a halted route is put off for that pause, too.
+                .setting("WORKER__BREAKER__FAILURES", &100_000)
         };
         let workers = [patient(&stage).start(), patient(&stage).start()];
         stage.wait_for(&scene, DeliveryState::Sent, 40).await;
