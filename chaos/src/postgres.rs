@@ -116,7 +116,8 @@ impl Postgres {
         let begin = Instant::now();
         loop {
             match embedded::ensure_started(self.options.clone()).await {
-                Err(EmbeddedError::OrphanedProcess { .. }) if begin.elapsed() < ORPHANS_END_WITHIN => {}
+                Err(EmbeddedError::OrphanedProcess { .. })
+                    if begin.elapsed() < ORPHANS_END_WITHIN => {}
                 done => return done.context("start Postgres again"),
             }
         }
