@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use dripline_domain::ids::{ContactId, OperationId};
+use dripline_domain::ids::OperationId;
 use dripline_domain::ledger::Balance;
 use dripline_domain::money::Micros;
 use dripline_store::listing::operations;
