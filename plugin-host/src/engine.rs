@@ -59,6 +59,8 @@ fn config(limits: &Limits, slots: u32) -> Config {
         // the ones that would be on otherwise.
         .wasm_memory64(false)
         .wasm_relaxed_simd(false)
+        // One bit pattern for what is not a number, so that a text is the same on every machine.
+        .cranelift_nan_canonicalization(true)
         // Guests report their panics on standard error; frames would only cost time.
         .wasm_backtrace_max_frames(None);
     let mut pool = PoolingAllocationConfig::new();

@@ -5,6 +5,7 @@ use wasmtime::component::types::ComponentItem;
 
 use crate::error::LoadError;
 use crate::manifest::{KEY_LIFETIME, LOOKUP_FINAL_AFTER, Manifest};
+use crate::outcome::{REASON_CHARS, masked};
 use crate::registry::PluginKind;
 use crate::wasi;
 
@@ -126,7 +127,10 @@ fn contract_functions(
 
 /// That a carrier's manifest makes sense.
 pub(crate) fn manifest(plugin: &str, manifest: &Manifest) -> Result<(), LoadError> {
-    let wrong = |text: String| Err(LoadError::Manifest { plugin: plugin.to_owned(), text });
+    // The text quotes the plugin, which may have written anything.
+    let wrong = |text: String| {
+        Err(LoadError::Manifest { plugin: plugin.to_owned(), text: masked(&text, REASON_CHARS) })
+    };
     if manifest.name != plugin {
         return wrong(format!("it calls itself `{}`", manifest.name));
     }

@@ -59,6 +59,10 @@ impl Origin {
         if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
             return Err(error("it may not have a path or a query"));
         }
+        // A star is a legal host to the URL standard, and would read like a promise that is not kept.
+        if url.host_str().is_some_and(|host| host.contains('*')) {
+            return Err(error("name one host; there are no wildcards"));
+        }
         Self::of(&url).ok_or_else(|| error("write `https://host[:port]`"))
     }
 
@@ -238,9 +242,16 @@ mod tests {
         ] {
             assert_eq!(Origin::parse(text).unwrap().to_string(), expected, "{text}");
         }
-        for text in
-            ["", "api.example.com", "ftp://x", "https://u:p@x", "https://x/a", "https://x/?q"]
-        {
+        for text in [
+            "",
+            "api.example.com",
+            "ftp://x",
+            "https://*",
+            "https://*.x",
+            "https://u:p@x",
+            "https://x/a",
+            "https://x/?q",
+        ] {
             assert!(Origin::parse(text).is_err(), "{text}");
         }
     }
