@@ -76,7 +76,8 @@ pub(crate) async fn run(
 /// Enough for a steady rate of the limit.
 const LIMIT_MESSAGES: usize = 50_000;
 
-async fn waiting(
+/// A database of that name with `backlog` messages that are due.
+pub(crate) async fn waiting(
     lab: &Lab,
     name: &str,
     carrier: &CarrierAt,
@@ -91,7 +92,7 @@ async fn waiting(
 }
 
 /// Tickets are due at whole seconds, the last ones up to a second after their enrolment.
-async fn until_due(lab: &Lab, pool: &Pool) -> anyhow::Result<()> {
+pub(crate) async fn until_due(lab: &Lab, pool: &Pool) -> anyhow::Result<()> {
     let last: Option<chrono::DateTime<chrono::Utc>> =
         sqlx::query_scalar("SELECT max(run_at) FROM apalis.jobs")
             .fetch_one(pool)
@@ -102,7 +103,13 @@ async fn until_due(lab: &Lab, pool: &Pool) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn deliver(lab: &Lab, form: Form, pool: &Pool, messages: usize) -> anyhow::Result<f64> {
+/// Messages per second until `messages` of them are sent.
+pub(crate) async fn deliver(
+    lab: &Lab,
+    form: Form,
+    pool: &Pool,
+    messages: usize,
+) -> anyhow::Result<f64> {
     let wire: Arc<dyn Wire> = match form {
         Form::Wire => Arc::new(Egress::new(EgressOptions::default())),
         Form::Engine => Arc::new(Canned::json(201, r#"{"sid":"SM{n}","status":"queued"}"#)),

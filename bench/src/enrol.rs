@@ -8,7 +8,7 @@ use crate::report::{Figure, per_second};
 use crate::seed::{CarrierAt, Seed};
 use crate::usage::Counters;
 
-/// As in the issue that set the target: a three-step workflow.
+/// The target is stated for workflows of three steps.
 const STEPS: usize = 3;
 
 /// Enrols `contacts` people, `runs` times, each in a database of its own.

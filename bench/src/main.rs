@@ -14,9 +14,11 @@ mod carrier;
 mod database;
 mod deliver;
 mod enrol;
+mod hostile;
 mod lab;
 mod limit;
 mod pause;
+mod plugins;
 mod report;
 mod seed;
 mod server;
@@ -67,6 +69,10 @@ enum Bench {
     Pause,
     /// The invariants proved over many deliveries
     Audit,
+    /// Calls of plugins: rendering, pricing, building requests, reading answers
+    Plugins,
+    /// What a hostile plugin costs: beyond its deadline, and its neighbours
+    Hostile,
 }
 
 /// Sizes of the benches.
@@ -133,6 +139,17 @@ async fn measure(arguments: &Arguments, lab: &Lab, report: &Report) -> anyhow::R
     }
     if chosen(Bench::Audit) {
         report.figure(&audit::run(lab, sizes.audit, runs).await?)?;
+    }
+    if chosen(Bench::Plugins) {
+        for figure in plugins::run(&arguments.plugins, runs).await? {
+            report.figure(&figure)?;
+        }
+    }
+    if chosen(Bench::Hostile) {
+        report.figure(&hostile::overrun(&lab.plugins, runs).await?)?;
+        for figure in hostile::neighbours(lab, sizes.deliver, runs).await? {
+            report.figure(&figure)?;
+        }
     }
     Ok(())
 }

@@ -11,11 +11,11 @@ use crate::usage::Usage;
 /// One figure: what was measured, how often, and what stood beside it.
 #[derive(Debug, Serialize)]
 pub(crate) struct Figure {
-    /// `enrol`, `deliver`, `pause` or `audit`.
+    /// `enrol`, `deliver`, `pause`, `audit`, `plugins` or `hostile`.
     pub(crate) bench: &'static str,
     /// Which form of the bench, for example `engine`, `wire`, `fence`, `purge`.
     pub(crate) form: &'static str,
-    /// `messages/s`, `contacts/s`, `deliveries/s`, `rows/s` or `ms`.
+    /// `messages/s`, `contacts/s`, `deliveries/s`, `rows/s`, `us` or `ms`.
     pub(crate) unit: &'static str,
     /// Messages, contacts or rows in one run.
     pub(crate) n: usize,

@@ -7,7 +7,7 @@ use anyhow::Context;
 use chrono_tz::Tz;
 use dripline_domain::clock::Clock;
 use dripline_domain::contact::{ContactDraft, Fields};
-use dripline_domain::ids::{ContactId, WorkflowId};
+use dripline_domain::ids::{AccountId, ContactId, WorkflowId};
 use dripline_domain::money::Micros;
 use dripline_domain::phone::Phone;
 use dripline_domain::timing::Timing;
@@ -40,6 +40,43 @@ pub(crate) struct CarrierAt {
     pub(crate) auth_token: String,
 }
 
+/// What the messages of a workflow say, and who takes them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Content {
+    /// The name of the workflow and of its route.
+    pub(crate) name: &'static str,
+    /// The template of every step.
+    pub(crate) template: &'static str,
+    /// The carrier plugin, and its setting that holds the carrier's origin.
+    pub(crate) carrier: (&'static str, &'static str),
+    /// The carrier's other settings and its one secret.
+    settings: fn(&CarrierAt) -> Vec<(&'static str, String)>,
+    secret: &'static str,
+    /// The number of its first contact. Others' begin elsewhere.
+    first_contact: usize,
+}
+
+impl Content {
+    /// The template whose plugin figures are in the design, by way of the carrier that is bundled.
+    pub(crate) const USUAL: Self = Self {
+        name: "bench",
+        template: TEMPLATE,
+        carrier: ("twilio", "api_base"),
+        settings: |carrier| vec![("account_sid", carrier.account_sid.clone())],
+        secret: "auth_token",
+        first_contact: 0,
+    };
+    /// A carrier that never comes back from building a request.
+    pub(crate) const HOSTILE: Self = Self {
+        name: "hostile",
+        template: "loop",
+        carrier: ("hostile-corpus", "base_url"),
+        settings: |_| Vec::new(),
+        secret: "token",
+        first_contact: 4_000_000,
+    };
+}
+
 /// Everything that was seeded.
 #[derive(Clone, Debug)]
 pub(crate) struct Seed {
@@ -47,6 +84,8 @@ pub(crate) struct Seed {
     pub(crate) contacts: Vec<(ContactId, Fields)>,
     /// The workflow, of `steps` steps with nothing to wait for.
     pub(crate) workflow_id: WorkflowId,
+    account_id: AccountId,
+    content: Content,
     revision: i64,
     steps: usize,
 }
@@ -86,14 +125,39 @@ impl Seed {
             reason: None,
         };
         ops::top_up(pool, clock, &payment).await?;
-        ops::create_route(pool, clock, account_id, &route(carrier), ACTOR).await?;
-        let workflow_id = ops::create_workflow(pool, clock, account_id, &workflow(steps), ACTOR)
-            .await?
-            .workflow_id;
+        Self::add(pool, clock, account_id, Content::USUAL, carrier, contacts, steps).await
+    }
+
+    /// Adds a workflow with other content and people of its own to the same account.
+    pub(crate) async fn beside(
+        &self,
+        pool: &Pool,
+        clock: &dyn Clock,
+        content: Content,
+        carrier: &CarrierAt,
+        contacts: usize,
+    ) -> anyhow::Result<Self> {
+        Self::add(pool, clock, self.account_id, content, carrier, contacts, 1).await
+    }
+
+    async fn add(
+        pool: &Pool,
+        clock: &dyn Clock,
+        account_id: AccountId,
+        content: Content,
+        carrier: &CarrierAt,
+        contacts: usize,
+        steps: usize,
+    ) -> anyhow::Result<Self> {
+        ops::create_route(pool, clock, account_id, &route(content, carrier), ACTOR).await?;
+        let draft = workflow(content, steps);
+        let workflow_id =
+            ops::create_workflow(pool, clock, account_id, &draft, ACTOR).await?.workflow_id;
         let workflow = dripline_store::workflow::load(pool, workflow_id)
             .await?
             .context("the workflow is gone")?;
-        let drafts = (0..contacts).map(contact).collect::<anyhow::Result<Vec<_>>>()?;
+        let numbers = content.first_contact..content.first_contact + contacts;
+        let drafts = numbers.map(contact).collect::<anyhow::Result<Vec<_>>>()?;
         for chunk in drafts.chunks(CHUNK) {
             ops::import_contacts(pool, clock, account_id, chunk, ACTOR).await?;
         }
@@ -107,9 +171,10 @@ impl Seed {
             drafts.into_iter().map(|draft| (draft.phone.to_string(), draft.fields)).collect();
         let contacts = ids
             .into_iter()
-            .map(|(id, phone)| (ContactId(id), fields.get(&phone).cloned().unwrap_or_default()))
+            .filter_map(|(id, phone)| Some((ContactId(id), fields.get(&phone)?.clone())))
             .collect();
-        Ok(Self { contacts, workflow_id, revision: workflow.revision, steps })
+        let revision = workflow.revision;
+        Ok(Self { contacts, workflow_id, account_id, content, revision, steps })
     }
 
     /// Enrols the first `count` people, priced by rendering every step for each of them.
@@ -120,9 +185,12 @@ impl Seed {
         plugins: &PluginHost,
         count: usize,
     ) -> anyhow::Result<()> {
-        let manifest = plugins.manifest("twilio").context("the carrier `twilio` is not loaded")?;
+        let (carrier, _) = self.content.carrier;
+        let manifest = plugins
+            .manifest(carrier)
+            .with_context(|| format!("the carrier `{carrier}` is not loaded"))?;
         let step = QuoteStep {
-            template: TEMPLATE.into(),
+            template: self.content.template.into(),
             renderer: "template".to_owned(),
             rules: manifest.segments,
             price_per_segment: PRICE,
@@ -178,15 +246,18 @@ async fn price(
         .collect()
 }
 
-fn route(carrier: &CarrierAt) -> RouteDraft {
+fn route(content: Content, carrier: &CarrierAt) -> RouteDraft {
+    let (plugin, origin) = content.carrier;
+    let mut settings: BTreeMap<String, String> = (content.settings)(carrier)
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
+    settings.insert(origin.to_owned(), carrier.origin.clone());
     RouteDraft {
-        name: "main".to_owned(),
-        carrier: "twilio".to_owned(),
-        settings: BTreeMap::from([
-            ("account_sid".to_owned(), carrier.account_sid.clone()),
-            ("api_base".to_owned(), carrier.origin.clone()),
-        ]),
-        secrets: BTreeMap::from([("auth_token".to_owned(), carrier.auth_token.clone())]),
+        name: content.name.to_owned(),
+        carrier: plugin.to_owned(),
+        settings,
+        secrets: BTreeMap::from([(content.secret.to_owned(), carrier.auth_token.clone())]),
         sender: "+12025550100".to_owned(),
         price_per_segment: PRICE,
         allowed_origins: vec![carrier.origin.clone()],
@@ -194,16 +265,16 @@ fn route(carrier: &CarrierAt) -> RouteDraft {
     }
 }
 
-fn workflow(steps: usize) -> WorkflowDraft {
+fn workflow(content: Content, steps: usize) -> WorkflowDraft {
     let timing = Timing::after(Duration::ZERO);
     let step = StepDraft {
-        template: TEMPLATE.to_owned(),
+        template: content.template.to_owned(),
         renderer: "template".to_owned(),
-        route: "main".to_owned(),
+        route: content.name.to_owned(),
         timing,
     };
     WorkflowDraft {
-        name: "bench".to_owned(),
+        name: content.name.to_owned(),
         surplus_policy: SurplusPolicy::Fail,
         steps: vec![step; steps],
     }

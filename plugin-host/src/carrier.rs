@@ -13,7 +13,8 @@ use crate::message::{Accepted, Attribute, CallError, Failure, FailureClass, Outg
 use crate::session::{Session, Setting};
 use crate::state::State;
 
-/// After so many failures in a row the rest of a batch is not tried: each costs its whole deadline.
+/// After so many failures in a row the rest of a batch is not tried. One that used up its time counts as
+/// several, since it held up its neighbours.
 pub(crate) const MOST_BUILD_FAILURES: u32 = 8;
 
 /// The same for answers, of which each matters more: what cannot be read may be `unknown` for days.
@@ -115,10 +116,10 @@ pub(crate) fn go_on<P, I>(
 where
     I: Fn(&mut wasmtime::Store<State>) -> wasmtime::Result<P>,
 {
-    let in_a_row = session.failures_in_a_row();
-    if in_a_row < most {
+    if session.cost_in_a_row() < most {
         return Ok(());
     }
+    let in_a_row = session.failures_in_a_row();
     Err(PluginError::Failing { plugin: setting.plugin.to_owned(), in_a_row })
 }
 

@@ -28,19 +28,28 @@ pub(crate) struct Session<'a, P, I> {
     instantiate: I,
     live: Option<(Store<State>, P)>,
     failures_in_a_row: u32,
+    cost_in_a_row: u32,
 }
+
+/// A call that used up its whole time costs its neighbours as much as this many that failed at once.
+const COST_OF_A_DEADLINE: u32 = 4;
 
 impl<'a, P, I> Session<'a, P, I>
 where
     I: Fn(&mut Store<State>) -> wasmtime::Result<P>,
 {
     pub(crate) fn new(setting: Setting<'a>, instantiate: I) -> Self {
-        Self { setting, instantiate, live: None, failures_in_a_row: 0 }
+        Self { setting, instantiate, live: None, failures_in_a_row: 0, cost_in_a_row: 0 }
     }
 
     /// How many calls have failed since one last worked.
     pub(crate) fn failures_in_a_row(&self) -> u32 {
         self.failures_in_a_row
+    }
+
+    /// The same, with each that ran out of time counted as several.
+    pub(crate) fn cost_in_a_row(&self) -> u32 {
+        self.cost_in_a_row
     }
 
     /// Calls `function` with its whole time. Everything random in it depends on `seed`.
@@ -52,8 +61,12 @@ where
     ) -> Result<T, PluginError> {
         let result = self.try_call(function, seed, call);
         match &result {
-            Ok(_) => self.failures_in_a_row = 0,
-            Err(_) => self.failures_in_a_row += 1,
+            Ok(_) => (self.failures_in_a_row, self.cost_in_a_row) = (0, 0),
+            Err(error) => {
+                let is_late = matches!(error, PluginError::Deadline { .. });
+                self.failures_in_a_row += 1;
+                self.cost_in_a_row += if is_late { COST_OF_A_DEADLINE } else { 1 };
+            }
         }
         result
     }

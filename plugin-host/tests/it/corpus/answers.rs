@@ -21,8 +21,10 @@ use Known::{Uncertain, Whole};
 
 const SECRET: &str = "s3cret-value";
 
-/// A name, the answer (`*N` after a part repeats the part before it), and what is known afterwards.
-pub(super) const ROWS: &[(&str, &[(&str, usize)], Known)] = &[
+/// A name, the answer's parts and how often each is repeated, and what is known afterwards.
+type Row = (&'static str, &'static [(&'static str, usize)], Known);
+
+pub(super) const ROWS: &[Row] = &[
     ("no HTTP at all", &[("SSH-2.0-OpenSSH_9.2\r\n", 1)], Uncertain),
     ("nothing but zeros", &[("\0", 10_000)], Uncertain),
     ("an old protocol", &[("HTTP/0.9 200 OK\r\n\r\n", 1)], Uncertain),
