@@ -227,6 +227,28 @@ impl Carrier {
     }
 }
 
+impl Carrier {
+    /// The references of the last messages that it took, at most so many, oldest first.
+    pub(crate) fn last_taken(&self, most: usize) -> anyhow::Result<Vec<String>> {
+        use std::io::{Seek, SeekFrom};
+        /// Enough for any `most` that is asked for; a line is far shorter than that part of it.
+        const TAIL: u64 = 512 * 1024;
+        let mut log = self.follow()?;
+        let length = log.reader.get_ref().metadata().context("look at the carrier's log")?.len();
+        let from = length.saturating_sub(TAIL);
+        log.reader.seek(SeekFrom::Start(from)).context("go to the carrier's last messages")?;
+        if from > 0 {
+            // The first line is a piece of one.
+            let mut piece = Vec::new();
+            log.reader.read_until(b'\n', &mut piece).context("read the carrier's log")?;
+        }
+        let mut taken = Vec::new();
+        log.read(|entry| taken.extend(entry.reference.filter(|_| entry.accepted)))?;
+        let surplus = taken.len().saturating_sub(most);
+        Ok(taken.split_off(surplus))
+    }
+}
+
 /// Reads what has come to the log since the last time.
 #[derive(Debug)]
 pub(crate) struct LogReader {

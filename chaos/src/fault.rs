@@ -57,6 +57,8 @@ pub(crate) enum Fault {
     DoubleTickets { count: i64 },
     /// Tickets that somebody is working on are free again.
     RequeueTickets { count: i64 },
+    /// The carrier reports on its last messages: late, each several times, and out of order.
+    Receipts { messages: usize, choice: u64 },
     /// A pause whose command is killed in its middle.
     KillCommand { choice: usize, after: Duration },
 }
@@ -119,8 +121,12 @@ impl Fault {
             },
             // A ticket that is gone comes back half a minute after it was due.
             89..92 if early => Self::DeleteTickets { count: rng.random_range(1..200) },
-            89..94 => Self::DoubleTickets { count: rng.random_range(1..200) },
-            94..97 => Self::RequeueTickets { count: rng.random_range(1..200) },
+            89..93 => Self::DoubleTickets { count: rng.random_range(1..200) },
+            93..95 => Self::RequeueTickets { count: rng.random_range(1..200) },
+            95..98 => Self::Receipts {
+                messages: rng.random_range(50..500),
+                choice: rng.random_range(0..1_000_000),
+            },
             _ => Self::KillCommand {
                 choice: rng.random_range(0..1_000),
                 after: seconds(rng, 0.02, 0.4),
@@ -151,6 +157,7 @@ impl Fault {
             "delete-tickets",
             "double-tickets",
             "requeue-tickets",
+            "receipts",
             "kill-command",
         ];
         let moods = Mood::ALL.map(|mood| format!("carrier-{}", mood.name()));
@@ -181,6 +188,7 @@ impl Fault {
             Self::DeleteTickets { .. } => "delete-tickets",
             Self::DoubleTickets { .. } => "double-tickets",
             Self::RequeueTickets { .. } => "requeue-tickets",
+            Self::Receipts { .. } => "receipts",
             Self::KillCommand { .. } => "kill-command",
         };
         name.to_owned()

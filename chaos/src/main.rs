@@ -8,7 +8,7 @@
 //! Layout: `plan` draws a round from `fault` and `deed`; `stage` sets up the server (`postgres`), the
 //! simulator (`carrier`), the workers (`worker`) and the proxies between them (`proxy`, which knows a
 //! COMMIT by `commit_watch`), in the folder that `place` looks after. `round` plays a plan: `strike` is
-//! what faults do, `feeding` enrols, `tampering` is what only a foreign hand would do to the database.
+//! what faults do, `feeding` enrols, `reporting` is the carrier's reports, `tampering` is what only a foreign hand would do to the database.
 //! `verdict` compares, `report` says what came of it.
 
 use std::io::Write;
@@ -32,6 +32,7 @@ mod plan;
 mod postgres;
 mod proxy;
 mod report;
+mod reporting;
 mod round;
 mod seeds;
 mod stage;

@@ -51,11 +51,14 @@ const PLUGINS: [&str; 4] =
     ["template.wasm", "twilio.wasm", "hostile_carrier.wasm", "hostile_renderer.wasm"];
 
 /// Ways in which a plugin misbehaves: its renderer, its template, its route.
-pub(crate) const MISDEEDS: [(&str, &str, &str); 8] = [
+pub(crate) const MISDEEDS: [(&str, &str, &str); 10] = [
     ("template", "loop", "hostile"),
     ("template", "panic", "hostile"),
     ("template", "memory", "hostile"),
     ("template", "huge-output", "hostile"),
+    // The carrier takes these, and the plugin cannot say so.
+    ("template", "sent then panic", "hostile"),
+    ("template", "sent then loop", "hostile"),
     ("hostile-renderer", "loop", "main"),
     ("hostile-renderer", "panic", "main"),
     ("hostile-renderer", "memory", "main"),
@@ -180,6 +183,11 @@ impl Stage {
         &self.people[number % self.people.len()]
     }
 
+    /// The account whose plugins misbehave.
+    pub(crate) fn villain(&self) -> AccountId {
+        self.villain.account_id
+    }
+
     /// All accounts.
     pub(crate) fn accounts(&self) -> impl Iterator<Item = &Account> {
         self.people.iter().chain([&self.villain])
@@ -284,7 +292,10 @@ async fn hire_villain(pool: &Pool, wire: &Proxy) -> anyhow::Result<(Account, Vec
     let hostile = RouteDraft {
         name: "hostile".to_owned(),
         carrier: "hostile-carrier".to_owned(),
-        settings: BTreeMap::from([("base_url".to_owned(), origin)]),
+        settings: BTreeMap::from([
+            ("base_url".to_owned(), origin),
+            ("account_sid".to_owned(), ACCOUNT_SID.to_owned()),
+        ]),
         secrets: BTreeMap::from([("token".to_owned(), format!("env:{TOKEN_VARIABLE}"))]),
         ..twilio(wire)
     };

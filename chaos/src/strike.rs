@@ -7,6 +7,7 @@ use crate::deed;
 use crate::fault::Fault;
 use crate::feeding;
 use crate::report::Recovery;
+use crate::reporting;
 use crate::stage::Stage;
 use crate::tampering;
 
@@ -70,6 +71,7 @@ pub(crate) async fn strike(
         Fault::RequeueTickets { count } => {
             drop(tampering::requeue_tickets(&stage.observer, count).await);
         }
+        Fault::Receipts { messages, choice } => reporting::report(stage, messages, choice).await?,
         Fault::KillCommand { choice, after } => kill_command(stage, choice, after).await?,
     }
     Ok(None)

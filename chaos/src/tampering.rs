@@ -1,5 +1,5 @@
 //! What a hand that is not ours may do to the database: to the queue, whose tickets are no more than
-//! wake-up calls, and to sessions. The store has no function for any of it.
+//! wake-up calls, and to sessions; and what only a judge asks it. The store has no function for any of it.
 
 use anyhow::Context;
 use dripline_store::Pool;
@@ -36,6 +36,29 @@ pub(crate) async fn terminate_backends(pool: &Pool, count: i64) -> anyhow::Resul
                    WHERE application_name IN ('dripline-worker', 'chaos-deeds', 'dripline')
                    ORDER BY random() LIMIT $1) AS chosen";
     run(pool, sql, count).await.context("terminate sessions")
+}
+
+/// What one worker has left behind.
+#[derive(Clone, Copy, Debug, sqlx::FromRow)]
+pub(crate) struct LeftBehind {
+    pub(crate) worker_id: i64,
+    /// Messages of which nobody knows, since the worker that had them in flight was gone.
+    #[sqlx(try_from = "i64")]
+    pub(crate) messages: u64,
+    /// Whether it is, after all.
+    pub(crate) still_works: bool,
+}
+
+/// What each worker has left behind that was taken for gone.
+pub(crate) async fn left_behind(pool: &Pool) -> anyhow::Result<Vec<LeftBehind>> {
+    let sql =
+        "SELECT a.worker_id, count(*) AS messages, bool_or(w.stopped_at IS NULL) AS still_works
+               FROM deliveries d
+               JOIN attempts a ON a.delivery_id = d.delivery_id AND a.attempt = d.attempt
+               JOIN workers w ON w.worker_id = a.worker_id
+               WHERE d.state = 'unknown' AND d.reason_code = 'worker_gone'
+               GROUP BY a.worker_id";
+    sqlx::query_as(sql).fetch_all(pool).await.context("read what workers have left behind")
 }
 
 async fn run(pool: &Pool, sql: &'static str, count: i64) -> anyhow::Result<()> {

@@ -12,10 +12,11 @@ use dripline_store::listing::deliveries::{self, DeliveryFilter};
 use dripline_store::listing::enrollments::{self, EnrollmentFilter};
 use dripline_store::listing::operations;
 use dripline_store::listing::queue::{self as waiting, QueueFilter, QueueSummary};
-use dripline_store::{account, queue, worker_registry};
+use dripline_store::{account, queue};
 
 use crate::carrier::Witness;
-use crate::stage::{Account, Stage, WORKERS};
+use crate::stage::{Account, Stage};
+use crate::tampering;
 use crate::worker::CONCURRENCY;
 
 /// How long a round may take to come to rest once everything is healed. A lost ticket is missed half a
@@ -161,10 +162,12 @@ pub(crate) struct Undecided {
     violations: Vec<String>,
 }
 
-/// Each message of which nobody knows has its reason: a worker that was gone with it, or an answer of
-/// the carrier that did not come or said nothing. There are no more of them than of those.
+/// Each message of which nobody knows has its reason, and there are no more of them than of those: a worker
+/// that was gone with what it had in flight, an answer of the carrier that did not come or said nothing, or
+/// a plugin that could not read the answer.
 pub(crate) async fn undecided(stage: &Stage, witness: &Witness) -> anyhow::Result<Undecided> {
-    let (mut gone, mut unheard, mut unexplained) = (0_u64, 0_u64, Vec::new());
+    let (mut gone, mut unheard, mut unread) = (0_u64, 0_u64, 0_u64);
+    let (mut unexplained, mut misread) = (Vec::new(), Vec::new());
     for account in stage.accounts() {
         let mut filter = DeliveryFilter {
             state: Some(DeliveryState::Unknown),
@@ -179,6 +182,12 @@ pub(crate) async fn undecided(stage: &Stage, witness: &Witness) -> anyhow::Resul
                 match delivery.reason {
                     None => unexplained.push(delivery.delivery_id),
                     Some(reason) if reason.code == "worker_gone" => gone += 1,
+                    Some(reason) if reason.code.starts_with("plugin_") => {
+                        unread += 1;
+                        if account.account_id != stage.villain() {
+                            misread.push(delivery.delivery_id);
+                        }
+                    }
                     Some(_) => unheard += 1,
                 }
             }
@@ -188,13 +197,19 @@ pub(crate) async fn undecided(stage: &Stage, witness: &Witness) -> anyhow::Resul
     if !unexplained.is_empty() {
         violations.push(format!("unknown without a reason: deliveries {unexplained:?}"));
     }
-    let incarnations = worker_registry::list(&stage.observer, i64::MAX).await?.len();
-    let ended = incarnations.saturating_sub(WORKERS) as u64;
-    if gone > ended * CONCURRENCY {
-        violations.push(format!(
-            "{gone} are unknown because a worker was gone, and only {ended} were, with {CONCURRENCY} \
-             messages each"
-        ));
+    if !misread.is_empty() {
+        violations.push(format!("a sound plugin could not read its answer: {misread:?}"));
+    }
+    for left in tampering::left_behind(&stage.observer).await? {
+        if left.still_works || left.messages > CONCURRENCY {
+            violations.push(format!(
+                "worker {} left {} messages of which nobody knows; it has {CONCURRENCY} in flight at \
+                 most, and {}",
+                left.worker_id,
+                left.messages,
+                if left.still_works { "is at work" } else { "is gone" }
+            ));
+        }
     }
     let unanswered: u64 = stage.wires.iter().map(crate::proxy::Proxy::unanswered).sum();
     if unheard > unanswered + witness.uncertain {
@@ -204,5 +219,6 @@ pub(crate) async fn undecided(stage: &Stage, witness: &Witness) -> anyhow::Resul
             witness.uncertain
         ));
     }
-    Ok(Undecided { count: gone + unheard + unexplained.len() as u64, violations })
+    let count = gone + unheard + unread + unexplained.len() as u64;
+    Ok(Undecided { count, violations })
 }

@@ -1,17 +1,21 @@
 -- Takes on unknown deliveries whose carrier ($1) can be asked or told again and that are due for it by $2,
 -- longest unknown first. Their next inquiry moves to $3, by which no other worker takes them on: the
--- comparison on conflict is made on the row as it stands, whoever has just written it.
-WITH due AS MATERIALIZED (
-    SELECT d.delivery_id, d.attempt, d.contact_id, a.marked_at, r.route_id, r.route_revision, r.carrier,
+-- comparison on conflict is made on the row as it stands, whoever has just written it. What is in doubt is
+-- read first: see `sweep/overdue_unknown.sql`.
+WITH undecided AS MATERIALIZED (
+    SELECT delivery_id, attempt, marked_at, finished_at, reason_code FROM attempts WHERE outcome = 'unknown'
+),
+due AS MATERIALIZED (
+    SELECT d.delivery_id, d.attempt, d.contact_id, u.marked_at, r.route_id, r.route_revision, r.carrier,
            r.reference, r.key_expires_at IS NOT NULL AS keyed,
-           a.reason_code IS NOT DISTINCT FROM 'worker_gone' AS orphaned
-    FROM attempts a
+           u.reason_code IS NOT DISTINCT FROM 'worker_gone' AS orphaned
+    FROM undecided u
     JOIN deliveries d USING (delivery_id, attempt)
     JOIN attempt_references r USING (delivery_id, attempt)
     LEFT JOIN inquiries i USING (delivery_id)
-    WHERE a.outcome = 'unknown' AND d.state = 'unknown' AND r.carrier = ANY ($1)
+    WHERE d.state = 'unknown' AND r.carrier = ANY ($1)
       AND (i.due_at IS NULL OR i.due_at <= $2)
-    ORDER BY a.finished_at, d.delivery_id
+    ORDER BY u.finished_at, d.delivery_id
     LIMIT $4
 ),
 claimed AS (

@@ -1,9 +1,16 @@
 -- What is unknown of an account ($1), with all that a decision about it would depend on: one delivery
--- ($2), or those of a workflow ($3) of which nobody has known since $4.
+-- ($2), or those of a workflow ($3) of which nobody has known since $4. What is in doubt is read first: see
+-- `sweep/overdue_unknown.sql`.
+WITH undecided AS MATERIALIZED (
+    SELECT delivery_id, attempt, segments, reason_code, reason_text, finished_at
+    FROM attempts
+    WHERE outcome = 'unknown'
+      AND ($2::BIGINT IS NULL OR delivery_id = $2) AND ($3::BIGINT IS NULL OR workflow_id = $3)
+)
 SELECT d.delivery_id, d.workflow_id, w.name AS workflow, d.contact_id, c.phone, d.position, d.attempt,
-       d.expires_at, d.held_segments, d.held_micros, a.segments, a.reason_code, a.reason_text,
+       d.expires_at, d.held_segments, d.held_micros, u.segments, u.reason_code, u.reason_text,
        coalesce((SELECT min(r.finished_at) FROM attempts r
-                 WHERE r.delivery_id = d.delivery_id AND r.outcome = 'repeated'), a.finished_at) AS "since!",
+                 WHERE r.delivery_id = d.delivery_id AND r.outcome = 'repeated'), u.finished_at) AS "since!",
        e.exit_cause IS NULL AND e.epoch = w.epoch AND e.position = d.position AS "live!",
        c.opted_out_at IS NOT NULL AS "opted_out!",
        cardinality(e.step_segments) AS "steps!",
@@ -12,15 +19,13 @@ SELECT d.delivery_id, d.workflow_id, w.name AS workflow, d.contact_id, c.phone, 
         WHERE r.delivery_id = d.delivery_id AND r.outcome = 'repeated') AS "repeats!",
        (SELECT min(k.key_expires_at) FROM attempt_references k
         WHERE k.delivery_id = d.delivery_id) AS key_expires_at
-FROM attempts a
+FROM undecided u
 JOIN deliveries d USING (delivery_id, attempt)
 JOIN enrollments e USING (enrollment_id)
 JOIN workflows w ON w.workflow_id = d.workflow_id
 JOIN contacts c ON c.contact_id = d.contact_id
-WHERE a.outcome = 'unknown' AND d.state = 'unknown' AND d.account_id = $1
-  AND ($2::BIGINT IS NULL OR d.delivery_id = $2)
-  AND ($3::BIGINT IS NULL OR d.workflow_id = $3)
+WHERE d.state = 'unknown' AND d.account_id = $1
   AND ($4::TIMESTAMPTZ IS NULL
        OR coalesce((SELECT min(r.finished_at) FROM attempts r
-                    WHERE r.delivery_id = d.delivery_id AND r.outcome = 'repeated'), a.finished_at) <= $4)
+                    WHERE r.delivery_id = d.delivery_id AND r.outcome = 'repeated'), u.finished_at) <= $4)
 ORDER BY d.delivery_id

@@ -1,9 +1,13 @@
 -- Attempts of a gone worker that nobody will end: they and their deliveries become unknown. What is known
 -- about them is only that they may have left. Enough is locked for a late settlement to wait or come first.
-WITH orphans AS (
+-- What it had in flight is read first: see `overdue_unknown.sql`.
+WITH in_flight AS MATERIALIZED (
+    SELECT delivery_id, attempt FROM attempts WHERE outcome IS NULL AND worker_id = $1
+),
+orphans AS (
     SELECT d.delivery_id, d.attempt
-    FROM attempts a JOIN deliveries d USING (delivery_id, attempt)
-    WHERE a.outcome IS NULL AND a.worker_id = $1 AND d.state = 'sending'
+    FROM in_flight JOIN deliveries d USING (delivery_id, attempt)
+    WHERE d.state = 'sending'
     ORDER BY d.delivery_id
     LIMIT $4
     FOR NO KEY UPDATE OF d
