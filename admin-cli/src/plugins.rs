@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
@@ -11,7 +11,8 @@ use dripline_domain::clock::SystemClock;
 use dripline_domain::ids::ContactId;
 use dripline_plugin_host::quote::{self, QuoteError};
 use dripline_plugin_host::{
-    Fields, HostOptions, Limits, Manifest, PluginError, PluginHost, PluginInfo, RenderCheckError,
+    Fields, HostOptions, Limits, LoadError, Manifest, PluginError, PluginHost, PluginInfo,
+    RenderCheckError,
 };
 use dripline_store::ops::PricedContact;
 use tokio::sync::OnceCell;
@@ -140,6 +141,34 @@ impl Plugins {
             })
         });
         Ok(priced.collect())
+    }
+
+    /// A plugin that is not installed, from its file, with a host of its own.
+    pub(crate) async fn open(&self, file: &Path) -> anyhow::Result<(PluginHost, PluginInfo)> {
+        // Not cached: it may be another one after the next build.
+        let options = HostOptions { limits: self.limits.clone(), ..self.thread_options() };
+        let path = file.to_owned();
+        tokio::task::spawn_blocking(move || {
+            let host = PluginHost::new(options).context("start the plugin host")?;
+            match host.load_file(&path) {
+                Ok(info) => Ok((host, info)),
+                Err(error @ LoadError::Read { .. }) => Err(error.into()),
+                Err(error) => {
+                    let is_no_component = matches!(error, LoadError::Invalid { .. });
+                    let why = format!("{:#}", anyhow::Error::new(error));
+                    // The compiler's own words are laid out over many lines.
+                    let refusal = refuse(why.split_whitespace().collect::<Vec<_>>().join(" "));
+                    Err(if is_no_component {
+                        refusal.hint("a plugin is a component, as `dripline plugin build` makes it")
+                    } else {
+                        refusal
+                    }
+                    .into())
+                }
+            }
+        })
+        .await
+        .map_err(|error| anyhow!("loading the plugin was cut short: {error}"))?
     }
 
     async fn loaded(&self) -> anyhow::Result<&Loaded> {

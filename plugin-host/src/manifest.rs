@@ -138,7 +138,20 @@ impl Manifest {
         Some(&found.value)
     }
 
-    /// Checks a route's settings and the names of its secrets, and fills in defaults.
+    /// The origins that it talks to with these complete settings, as far as they give them.
+    pub fn origins_with(&self, settings: &Settings) -> Vec<String> {
+        let expand = |origin: &String| match origin
+            .strip_prefix('{')
+            .and_then(|rest| rest.strip_suffix('}'))
+        {
+            Some(setting) => settings.get(setting).cloned(),
+            None => Some(origin.clone()),
+        };
+        self.origins.iter().filter_map(expand).collect()
+    }
+
+    /// Checks a route's settings and the names of its secrets, and fills in defaults. An empty value counts
+    /// as none, since forms and files often cannot tell the two apart.
     pub fn complete_settings<'a>(
         &self,
         given: &Settings,
@@ -164,6 +177,7 @@ impl Manifest {
             }
         }
         let mut complete = given.clone();
+        complete.retain(|_, value| !value.is_empty());
         for schema in &self.settings {
             let present = if schema.secret {
                 secrets.contains(&schema.name.as_str())
@@ -200,5 +214,42 @@ impl Manifest {
             .collect();
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
         SettingsError::Unknown { carrier: self.name.clone(), name: name.to_owned(), known, secret }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_setting_is_none() {
+        let setting = |name: &str, default: Option<&str>| SettingSchema {
+            name: name.to_owned(),
+            text: String::new(),
+            required: default.is_none(),
+            default: default.map(str::to_owned),
+            secret: false,
+        };
+        let manifest = Manifest {
+            name: "acme".to_owned(),
+            version: "1".to_owned(),
+            settings: vec![setting("base", Some("https://acme.example")), setting("account", None)],
+            origins: vec!["{base}".to_owned(), "https://other.example".to_owned()],
+            duplicates: DuplicateClass::Lost,
+            segments: SegmentRules::default(),
+            attributes: vec![],
+        };
+        let settings = |pairs: &[(&str, &str)]| -> Settings {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
+        let complete =
+            manifest.complete_settings(&settings(&[("base", ""), ("account", "1")]), []).unwrap();
+        assert_eq!(complete, settings(&[("base", "https://acme.example"), ("account", "1")]));
+        assert_eq!(
+            manifest.origins_with(&complete),
+            ["https://acme.example", "https://other.example"]
+        );
+        let missing = manifest.complete_settings(&settings(&[("account", "")]), []);
+        assert!(matches!(missing, Err(SettingsError::Missing { .. })), "{missing:?}");
     }
 }

@@ -28,3 +28,94 @@ fn a_broken_file_spoils_only_itself() {
     session.run("plugin list");
     assert_transcript!(session);
 }
+
+#[test]
+fn a_file_is_checked_before_anybody_depends_on_it() {
+    let mut session = Session::without_database();
+    // Its digest differs from build to build.
+    let checked = session.quiet("plugin check plugins/twilio.wasm");
+    assert_eq!(checked.code, 0, "{}", checked.stderr);
+    for line in [
+        "it asks for:\n  to send to the origin that the setting `api_base` names\n",
+        "  to have the secret `auth_token` put into its requests: The account's auth token",
+    ] {
+        assert!(checked.stdout.contains(line), "{}", checked.stdout);
+    }
+    session.file("junk.wasm", b"no component");
+    // A core module, which cargo makes for other targets, and not a component.
+    session.file("core_module.wasm", b"\0asm\x01\0\0\0");
+    session.file("empty.wasm", b"\0asm\x0d\0\x01\0");
+    session.run("plugin check junk.wasm");
+    session.run("plugin check core_module.wasm");
+    session.run("plugin check empty.wasm");
+    session.run("plugin check nowhere.wasm");
+    assert_transcript!(session);
+}
+
+#[test]
+fn cases_are_run_on_a_component() {
+    let mut session = Session::without_database();
+    session.environment("DRIPLINE__PLUGINS__CARRIER__DEADLINE_MS", "2000");
+    std::fs::create_dir(session.home().join("cases")).unwrap();
+    let case = |sid: &str| {
+        format!(
+            "[settings]\naccount_sid = 'AC1'\n\n[[case]]\nname = 'taken'\n\
+             response = {{ status = 201, body = '{{\"sid\": \"SM1\"}}' }}\n\
+             accepted = {{ carrier_references = ['{sid}'] }}\n"
+        )
+    };
+    session.file("cases/answers.toml", case("SM1"));
+    session.run("plugin test plugins/twilio.wasm");
+    session.file("cases/answers.toml", case("SM2"));
+    session.run("plugin test plugins/twilio.wasm");
+    session.file("cases/answers.toml", "[[case]]\nname = 'taken'\nrespones = 1\n");
+    session.run("plugin test plugins/twilio.wasm");
+    std::fs::create_dir(session.home().join("none")).unwrap();
+    session.run("plugin test plugins/twilio.wasm --cases none");
+    assert_transcript!(session);
+}
+
+#[test]
+fn a_new_plugin_builds_and_passes_at_once() {
+    let mut session = Session::without_database();
+    session.environment("DRIPLINE__PLUGINS__CARRIER__DEADLINE_MS", "2000");
+    session.environment("DRIPLINE__PLUGINS__RENDERER__DEADLINE_MS", "2000");
+    // The tools of whoever runs the tests, with a build folder that the next run finds again.
+    for name in ["CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN"] {
+        if let Some(value) = std::env::var_os(name) {
+            session.environment(name, value);
+        }
+    }
+    let home = std::env::var_os("HOME").unwrap_or_default();
+    let in_home = |folder: &str| std::path::Path::new(&home).join(folder);
+    if std::env::var_os("CARGO_HOME").is_none() {
+        session.environment("CARGO_HOME", in_home(".cargo"));
+    }
+    if std::env::var_os("RUSTUP_HOME").is_none() {
+        session.environment("RUSTUP_HOME", in_home(".rustup"));
+    }
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_dripline"));
+    let path = std::env::var("PATH").unwrap();
+    session.environment("PATH", format!("{}:{path}", program.parent().unwrap().display()));
+    session.environment("CARGO_TARGET_DIR", concat!(env!("CARGO_TARGET_TMPDIR"), "/scaffold"));
+    for (kind, name) in [("carrier", "acme-sms"), ("renderer", "brackets")] {
+        session.run(&format!("plugin new {kind} {name}"));
+        session.run(&format!("plugin new {kind} {name}"));
+        let tested = std::process::Command::new("cargo")
+            .args(["test", "--quiet", "--manifest-path"])
+            .arg(session.home().join(name).join("Cargo.toml"))
+            .env("CARGO_TARGET_DIR", concat!(env!("CARGO_TARGET_TMPDIR"), "/scaffold"))
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&tested.stderr);
+        assert!(tested.status.success(), "{}{said}", String::from_utf8_lossy(&tested.stdout));
+        let built = session.quiet(&format!("plugin build {name} --output json"));
+        assert_eq!(built.code, 0, "{}", built.stderr);
+        let component = built.json()["component"].as_str().unwrap().to_owned();
+        let verdict = session.quiet(&format!("plugin test {component} --cases {name}/cases"));
+        assert_eq!(verdict.code, 0, "{}{}", verdict.stdout, verdict.stderr);
+    }
+    session.run("plugin new carrier Acme");
+    session.run("plugin build nowhere");
+    assert_transcript!(session);
+}

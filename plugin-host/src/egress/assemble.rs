@@ -63,6 +63,11 @@ impl Assembled {
         Ok(Self { target, method, uri, headers, body })
     }
 
+    /// Method, path with query, headers and body. They hold the secrets.
+    pub(super) fn into_parts(self) -> (String, String, HeaderMap, Vec<u8>) {
+        (self.method.to_string(), self.uri.to_string(), self.headers, self.body.into())
+    }
+
     /// The request, once per connection it is tried on.
     pub(super) fn to_request(&self) -> hyper::Request<Full<Bytes>> {
         let mut request = hyper::Request::new(Full::new(self.body.clone()));

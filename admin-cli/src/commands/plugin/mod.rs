@@ -1,8 +1,13 @@
 //! Plugins: carriers and renderers.
 
+mod build;
+mod check;
 mod list;
+mod new;
 mod report;
+mod scaffold;
 mod show;
+mod test;
 
 use crate::context::Context;
 use crate::exit::Exit;
@@ -13,6 +18,10 @@ use crate::output::Output;
 pub(crate) enum Command {
     List(list::Args),
     Show(show::Args),
+    New(new::Args),
+    Build(build::Args),
+    Check(check::Args),
+    Test(test::Args),
 }
 
 /// Runs one of them.
@@ -20,5 +29,9 @@ pub(crate) async fn run(command: Command, ctx: &Context, out: &mut Output) -> an
     match command {
         Command::List(args) => list::run(args, ctx, out).await,
         Command::Show(args) => show::run(args, ctx, out).await,
+        Command::New(args) => new::run(args, ctx, out).await,
+        Command::Build(args) => build::run(args, ctx, out).await,
+        Command::Check(args) => check::run(args, ctx, out).await,
+        Command::Test(args) => test::run(args, ctx, out).await,
     }
 }

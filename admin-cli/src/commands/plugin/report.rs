@@ -71,6 +71,23 @@ impl PluginReport {
         self.carrier.as_ref().map(|carrier| carrier.version.clone())
     }
 
+    /// What its manifest asks for, one sentence each.
+    pub(super) fn asks_for(&self) -> Vec<String> {
+        let Some(carrier) = &self.carrier else { return Vec::new() };
+        let origins = carrier.origins.iter().map(|origin| {
+            match origin.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
+                Some(setting) => {
+                    format!("to send to the origin that the setting `{setting}` names")
+                }
+                None => format!("to send to {origin}"),
+            }
+        });
+        let secrets = carrier.settings.iter().filter(|setting| setting.secret).map(|setting| {
+            format!("to have the secret `{}` put into its requests: {}", setting.name, setting.text)
+        });
+        origins.chain(secrets).collect()
+    }
+
     pub(super) fn lay_out(&self, page: &mut Page) {
         let mut pairs = vec![
             ("plugin", self.name.clone()),

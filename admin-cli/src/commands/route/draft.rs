@@ -137,14 +137,7 @@ pub(super) async fn check(draft: &mut RouteDraft, ctx: &Context) -> anyhow::Resu
                 .hint(format!("`dripline plugin show {}` lists what it takes", draft.carrier))
         })?;
     if draft.allowed_origins.is_empty() {
-        draft.allowed_origins = manifest
-            .origins
-            .iter()
-            .filter_map(|origin| match origin.strip_prefix('{').and_then(|o| o.strip_suffix('}')) {
-                Some(setting) => settings.get(setting).cloned(),
-                None => Some(origin.clone()),
-            })
-            .collect();
+        draft.allowed_origins = manifest.origins_with(&settings);
     }
     Ok(())
 }

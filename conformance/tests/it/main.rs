@@ -1,0 +1,142 @@
+//! The kit on built components: the bundled ones pass, and each promise can be broken.
+
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+
+use std::path::{Path, PathBuf};
+
+use dripline_conformance::{CasesError, Verdict, run};
+use dripline_plugin_host::{HostOptions, Limits, PluginHost, PluginInfo};
+
+/// Where `cargo xtask test` has put the components.
+fn component(name: &str) -> PathBuf {
+    let folder = std::env::var_os("DRIPLINE_TEST_PLUGINS");
+    PathBuf::from(folder.expect("DRIPLINE_TEST_PLUGINS: run `cargo xtask test`"))
+        .join(format!("{name}.wasm"))
+}
+
+fn loaded(name: &str) -> (PluginHost, PluginInfo) {
+    // Time enough for a machine that does ten things at once.
+    let deadline = std::time::Duration::from_secs(2);
+    let limits =
+        Limits { carrier_deadline: deadline, render_deadline: deadline, ..Limits::default() };
+    let host = PluginHost::new(HostOptions { limits, ..HostOptions::default() }).unwrap();
+    let info = host.load_file(&component(name)).unwrap();
+    (host, info)
+}
+
+async fn verdict(name: &str, folder: Option<&Path>) -> Verdict {
+    let (host, info) = loaded(name);
+    run(&host, &info, folder).await.unwrap()
+}
+
+/// Case and first problem of what failed.
+fn failed(verdict: &Verdict) -> Vec<(&str, &str)> {
+    let failed = verdict.checks.iter().filter(|check| !check.problems.is_empty());
+    failed.map(|check| (check.case.as_str(), check.problems[0].as_str())).collect()
+}
+
+fn plugins() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins")
+}
+
+#[tokio::test]
+async fn the_bundled_plugins_keep_their_promises() {
+    for name in ["twilio", "template"] {
+        let folder = plugins().join(name).join("cases");
+        let verdict = verdict(name, Some(&folder)).await;
+        assert_eq!(failed(&verdict), [], "{name}");
+        assert!(verdict.checks.len() > 10, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_carrier_that_takes_everything_for_accepted_is_found_out() {
+    let verdict = verdict("hostile_corpus", None).await;
+    let failed = failed(&verdict);
+    let problem = |case: &str| {
+        let found = failed.iter().find(|(name, _)| *name == case);
+        found.unwrap_or_else(|| panic!("{case} passed: {failed:?}")).1
+    };
+    assert!(problem("429 without a wait").contains("should be throttled"), "{failed:?}");
+    assert!(problem("429 with a wait").contains("should be throttled"), "{failed:?}");
+    assert!(problem("500 without a body").contains("taken for accepted"), "{failed:?}");
+    assert!(problem("a redirect").contains("taken for accepted"), "{failed:?}");
+    assert!(problem("200 with nothing").contains("without an id"), "{failed:?}");
+}
+
+/// Runs cases of the carrier `hostile-corpus`, which does what its message's text says.
+async fn with_cases(cases: &str) -> Result<Verdict, CasesError> {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = "[settings]\nbase_url = \"https://api.example.com\"\n";
+    std::fs::write(folder.path().join("cases.toml"), format!("{settings}{cases}")).unwrap();
+    let (host, info) = loaded("hostile_corpus");
+    run(&host, &info, Some(folder.path())).await
+}
+
+#[tokio::test]
+async fn each_promise_of_a_case_can_be_broken() {
+    for (case, expected) in [
+        (
+            "message = { text = 'url https://evil.test/' }\nrequest.url = 'https://evil.test/'",
+            "the request may not leave: origin https://evil.test is not granted",
+        ),
+        (
+            "message = { text = 'header host=evil.test' }\nrequest.url = 'x'",
+            "the request may not leave: header `host`",
+        ),
+        (
+            "message = { text = 'fine' }\nrequest.url = 'https://api.example.com/other'",
+            "the URL is \"https://api.example.com/messages\" and should be",
+        ),
+        (
+            "message = { text = 'fine' }\nrefused = { class = 'permanent', code = 'x' }",
+            "the request is Ok",
+        ),
+        (
+            "message = { text = 'panic' }\nrequest.url = 'x'",
+            "plugin `hostile-corpus` trapped in `send-request`",
+        ),
+        (
+            "response = { status = 201, body = 'loop' }\naccepted = { carrier_references = [] }",
+            "used more than its 2000 ms in `send-outcome`",
+        ),
+        (
+            "response = { status = 201, body = 'fine' }\naccepted = { carrier_references = ['M2'] }",
+            "the list of ids is [\"M1\"] and should be [\"M2\"]",
+        ),
+        ("message = { text = 'fine' }", "it has neither `request` nor `refused` nor `response`"),
+    ] {
+        let verdict = with_cases(&format!("[[case]]\nname = 'it'\n{case}\n")).await.unwrap();
+        let failed = failed(&verdict);
+        let found = failed.iter().find(|(name, _)| *name == "it");
+        assert!(found.is_some_and(|(_, problem)| problem.contains(expected)), "{case}: {failed:?}");
+    }
+}
+
+#[tokio::test]
+async fn cases_that_are_not_understood_are_an_error_with_its_place() {
+    let error = with_cases("[[case]]\nname = 'it'\nrespones = 1\n").await.unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains("cases.toml` are not understood: line 5, column 1: unknown field"),
+        "{text}"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let (host, info) = loaded("template");
+    let error = run(&host, &info, Some(folder.path())).await.unwrap_err();
+    assert!(matches!(error, CasesError::None { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_renderer_that_hangs_on_a_template_is_found_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let cases = "[[case]]\nname = 'it'\ntemplate = 'panic'\nfields = ['name']\n\
+                 audience = [{ fields = { name = 'Ann' }, text = 'Ann' }]\n";
+    std::fs::write(folder.path().join("cases.toml"), cases).unwrap();
+    let verdict = verdict("hostile_renderer", Some(folder.path())).await;
+    let failed = failed(&verdict);
+    assert!(
+        failed.iter().any(|(case, problem)| *case == "it" && problem.contains("trapped")),
+        "{failed:?}"
+    );
+}
