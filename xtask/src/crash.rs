@@ -11,6 +11,15 @@ pub(crate) struct Args {
     arguments: Vec<String>,
 }
 
+/// Every point so often in [`crate::ci`]: some faults need a certain order of things to show.
+const TIMES_IN_CI: &str = "5";
+
+/// The short form for [`crate::ci`].
+pub(crate) fn check(workspace: &Workspace) -> anyhow::Result<()> {
+    let arguments = ["--times", TIMES_IN_CI].map(str::to_owned).to_vec();
+    run(workspace, &Args { arguments })
+}
+
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
     let plugins = plugins::build(workspace)?;
     let programs = build::programs_with_crash_points(workspace)?;

@@ -178,6 +178,23 @@ fn those_who_wait_keep_their_order_and_come_back_at_the_pace() {
     assert_eq!(waits[100] - waits[1], TimeDelta::seconds(9));
 }
 
+#[test]
+fn while_a_probe_takes_its_time_the_others_line_up_anew_for_each_cool_down() {
+    let mut route = Route::new(8);
+    let cool_down = TimeDelta::from_std(POLICY.cool_down).unwrap();
+    let in_line = [cool_down, cool_down + TimeDelta::seconds(1)];
+    let probe_at = route.break_it();
+    for _ in 0..50 {
+        route.wait();
+    }
+    route.now = probe_at;
+    route.pass();
+    // Whoever waited for the probe has no place in the new line.
+    assert_eq!([route.wait(), route.wait()], in_line);
+    route.now += cool_down;
+    assert_eq!([route.wait(), route.wait()], in_line);
+}
+
 #[derive(Clone, Debug)]
 enum Act {
     Pass(u32),

@@ -4,6 +4,15 @@ use proptest::prelude::*;
 use DeliveryState::{Cancelled, Expired, Failed, Queued, Sending, Sent, Unknown};
 
 #[test]
+fn an_opt_out_is_told_from_other_refusals_by_the_first_part_of_its_code() {
+    assert!(Reason::stop("twilio:21610", "").is_stop());
+    assert!(Reason::new("stopped", "").is_stop());
+    for code in ["", "stop", "stoppedd:1", "twilio:stopped", "twilio:21211"] {
+        assert!(!Reason::new(code, "").is_stop(), "{code}");
+    }
+}
+
+#[test]
 fn transitions() {
     let check = |from: DeliveryState, to: &[DeliveryState]| {
         for next in DeliveryState::ALL {

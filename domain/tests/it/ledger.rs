@@ -24,11 +24,19 @@ fn what_each_kind_does() {
         );
     };
     check(Topup, 7, balance(107, 50, 10));
+    check(Topup, 0, balance(100, 50, 10));
     check(EntryKind::Hold, 100, balance(0, 150, 10));
     check(Capture, 50, balance(100, 0, 60));
     check(Release, 20, balance(120, 30, 10));
     check(Adjust, 5, balance(105, 50, 10));
     check(Adjust, -100, balance(0, 50, 10));
+}
+
+#[test]
+fn holds_add_up() {
+    let mut sum = hold(1, 7_500);
+    sum += hold(2, 15_000);
+    assert_eq!(sum, hold(3, 22_500));
 }
 
 #[test]

@@ -2,6 +2,15 @@ use dripline_domain::money::{Micros, ParseMicrosError};
 use proptest::prelude::*;
 
 #[test]
+fn amounts_are_integers_of_micros() {
+    assert_eq!(Micros::from(7), Micros(7));
+    assert_eq!(-Micros(7), Micros(-7));
+    let mut rest = Micros(7);
+    rest -= Micros(9);
+    assert_eq!(rest, Micros(-2));
+}
+
+#[test]
 fn shown_and_read() {
     for (micros, text) in [
         (0, "0.00"),
