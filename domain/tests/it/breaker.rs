@@ -188,11 +188,12 @@ fn while_a_probe_takes_its_time_the_others_line_up_anew_for_each_cool_down() {
         route.wait();
     }
     route.now = probe_at;
-    route.pass();
+    let probe = route.pass();
     // Whoever waited for the probe has no place in the new line.
     assert_eq!([route.wait(), route.wait()], in_line);
     route.now += cool_down;
     assert_eq!([route.wait(), route.wait()], in_line);
+    assert_eq!(route.record(probe, Sign::Up), Some(Change::Resumed));
 }
 
 #[derive(Clone, Debug)]

@@ -6,7 +6,6 @@ use std::process::{Command, Stdio};
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
-use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::refuse;
 use crate::output::page::Page;
@@ -46,7 +45,7 @@ struct Message {
     filenames: Vec<PathBuf>,
 }
 
-pub(crate) async fn run(args: Args, _: &Context, out: &mut Output) -> anyhow::Result<Exit> {
+pub(crate) async fn run(args: Args, out: &mut Output) -> anyhow::Result<Exit> {
     let folder = args.folder;
     let component = tokio::task::spawn_blocking(move || build(&folder))
         .await
@@ -84,16 +83,16 @@ fn build(folder: &Path) -> anyhow::Result<PathBuf> {
     }
     let text = String::from_utf8_lossy(&built.stdout);
     let messages = text.lines().filter_map(|line| serde_json::from_str::<Message>(line).ok());
-    messages
+    let mut components = messages
         .filter(|message| message.reason == "compiler-artifact")
         .flat_map(|message| message.filenames)
-        .filter(|path| path.extension().is_some_and(|extension| extension == "wasm"))
-        .last()
-        .ok_or_else(|| {
-            refuse(format!("the build of `{}` left no component", folder.display()))
-                .hint("its Cargo.toml needs `crate-type = [\"cdylib\", \"rlib\"]` under [lib]")
-                .into()
-        })
+        .filter(|path| path.extension().is_some_and(|extension| extension == "wasm"));
+    // The plugin itself is built behind everything that it needs.
+    components.next_back().ok_or_else(|| {
+        refuse(format!("the build of `{}` left no component", folder.display()))
+            .hint("its Cargo.toml needs `crate-type = [\"cdylib\", \"rlib\"]` under [lib]")
+            .into()
+    })
 }
 
 /// That cargo is there and can build components.

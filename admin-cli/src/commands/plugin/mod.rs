@@ -29,8 +29,8 @@ pub(crate) async fn run(command: Command, ctx: &Context, out: &mut Output) -> an
     match command {
         Command::List(args) => list::run(args, ctx, out).await,
         Command::Show(args) => show::run(args, ctx, out).await,
-        Command::New(args) => new::run(args, ctx, out).await,
-        Command::Build(args) => build::run(args, ctx, out).await,
+        Command::New(args) => new::run(args, out),
+        Command::Build(args) => build::run(args, out).await,
         Command::Check(args) => check::run(args, ctx, out).await,
         Command::Test(args) => test::run(args, ctx, out).await,
     }

@@ -6,7 +6,6 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use super::scaffold::{self, Kind};
-use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{refuse, usage};
 use crate::output::page::Page;
@@ -54,7 +53,7 @@ impl Report for Made {
     }
 }
 
-pub(crate) async fn run(args: Args, _: &Context, out: &mut Output) -> anyhow::Result<Exit> {
+pub(crate) fn run(args: Args, out: &mut Output) -> anyhow::Result<Exit> {
     let Args { kind, name, lang: Language::Rust, path } = args;
     let fits = name.starts_with(|first: char| first.is_ascii_lowercase())
         && !name.ends_with('-')
