@@ -80,6 +80,11 @@ impl Plugins {
         Ok(self.loaded().await?.host.plugins())
     }
 
+    /// The host with every plugin that was loaded.
+    pub(crate) async fn host(&self) -> anyhow::Result<PluginHost> {
+        Ok(self.loaded().await?.host.clone())
+    }
+
     /// The files that could not be loaded, each with why.
     pub(crate) async fn broken(&self) -> anyhow::Result<&BTreeMap<String, String>> {
         Ok(&self.loaded().await?.broken)

@@ -76,6 +76,58 @@ fn cases_are_run_on_a_component() {
 }
 
 #[test]
+fn what_a_carrier_would_send_is_shown_without_its_secrets() {
+    let mut session = Session::without_database();
+    session.environment("DRIPLINE__PLUGINS__CARRIER__DEADLINE_MS", "2000");
+    session.environment("TOKEN", "hunter2hunter2");
+    let tried =
+        "--to '+1 202 555 0123' --sender +12025550100 --text 'Hi Zoë' --setting account_sid=AC1";
+    let shown = session.quiet(&format!("plugin try twilio {tried} --secret auth_token=env:TOKEN"));
+    assert_eq!(shown.code, 0, "{}", shown.stderr);
+    for line in [
+        "carrier `twilio` would send 1 segment by this request:",
+        "POST https://api.twilio.com/2010-04-01/Accounts/AC1/Messages.json",
+        "authorization: Basic QUMxOm[secret auth_token]",
+        "To=%2B12025550123&From=%2B12025550100&Body=Hi+Zo%C3%AB",
+    ] {
+        assert!(shown.stdout.contains(line), "{line}: {}", shown.stdout);
+    }
+    assert!(!shown.stdout.contains("hunter2"), "{}", shown.stdout);
+    let unset = session.quiet(&format!("plugin try plugins/twilio.wasm {tried}"));
+    assert!(unset.stdout.contains("authorization: Basic QUMxOm[secret auth_token]"), "{unset:?}");
+    session.run(&format!("plugin try twilio {tried} --live --yes"));
+    session.run(&format!("plugin try twilio {tried} --secret auth_token=hunter2hunter2"));
+    session.run(&format!("plugin try twilio {tried} --secret auth_token=env:NOT_SET"));
+    session.run("plugin try twilio --to nobody --sender +1 --text Hi");
+    session.run("plugin try twilio --to +12025550123 --text Hi");
+    session.run("plugin try plugins/template.wasm --to +12025550123 --sender +1 --text Hi");
+    session.run(&format!("plugin try twillio {tried}"));
+    assert_transcript!(session);
+}
+
+#[test]
+fn a_message_is_really_tried_only_when_it_is_asked_for() {
+    let session = Session::without_database();
+    // A port that nobody listens on.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let origin = format!("http://{}", taken.local_addr().unwrap());
+    drop(taken);
+    session.file("token", "hunter2hunter2");
+    let secret = format!("auth_token=file:{}", session.home().join("token").display());
+    let tried = format!(
+        "plugin try twilio --to +12025550123 --sender +12025550100 --text Hi --allow-loopback \
+         --setting account_sid=AC1 --setting api_base={origin} --secret {secret} --live"
+    );
+    let unasked = session.quiet(&tried);
+    assert_eq!(unasked.code, 4, "{}", unasked.stderr);
+    assert!(unasked.stdout.is_empty());
+    let sent = session.quiet(&format!("{tried} --yes"));
+    assert_eq!(sent.code, 1, "{}", sent.stderr);
+    assert!(sent.stdout.contains("outcome: not_sent: connect"), "{}", sent.stdout);
+    assert!(!format!("{sent:?}").contains("hunter2"));
+}
+
+#[test]
 fn a_new_plugin_builds_and_passes_at_once() {
     let mut session = Session::without_database();
     session.environment("DRIPLINE__PLUGINS__CARRIER__DEADLINE_MS", "2000");

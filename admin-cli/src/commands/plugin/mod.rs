@@ -8,6 +8,7 @@ mod report;
 mod scaffold;
 mod show;
 mod test;
+mod try_out;
 
 use crate::context::Context;
 use crate::exit::Exit;
@@ -22,6 +23,7 @@ pub(crate) enum Command {
     Build(build::Args),
     Check(check::Args),
     Test(test::Args),
+    Try(try_out::Args),
 }
 
 /// Runs one of them.
@@ -33,5 +35,6 @@ pub(crate) async fn run(command: Command, ctx: &Context, out: &mut Output) -> an
         Command::Build(args) => build::run(args, out).await,
         Command::Check(args) => check::run(args, ctx, out).await,
         Command::Test(args) => test::run(args, ctx, out).await,
+        Command::Try(args) => try_out::run(args, ctx, out).await,
     }
 }

@@ -142,7 +142,8 @@ pub(super) async fn check(draft: &mut RouteDraft, ctx: &Context) -> anyhow::Resu
     Ok(())
 }
 
-fn pair(text: &str) -> Result<(String, String), String> {
+/// `NAME=VALUE`.
+pub(in crate::commands) fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("write it as NAME=VALUE".to_owned()),

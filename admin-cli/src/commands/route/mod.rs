@@ -12,6 +12,8 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::output::Output;
 
+pub(in crate::commands) use draft::pair;
+
 /// Routes: named carrier configurations that steps point to.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
