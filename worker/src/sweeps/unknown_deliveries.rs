@@ -8,7 +8,7 @@ use dripline_plugin_host::DuplicateClass;
 use dripline_store::inquiry::{self, Inquiry};
 use dripline_store::ops::{self, Resolution, Resolved};
 use dripline_store::sweep::{self, Decided};
-use futures::{StreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 use uuid::Uuid;
 
 use crate::environment::Environment;
@@ -111,33 +111,41 @@ fn carriers(environment: &Environment) -> Vec<String> {
 }
 
 /// Makes the inquiries that were taken on. Gives how many deliveries they decided.
+///
+/// Whatever an inquiry needs of the database happens within its own future. The loop must wait for nothing
+/// but the next of them: while it does, none of the others goes on, and those hold connections and locks.
 async fn inquire(
     environment: &Environment,
     deliver: &Arc<Deliver>,
     actor: &str,
     claimed: Vec<Inquiry>,
 ) -> Result<u64, Unanswered> {
-    let inquiries = claimed.into_iter().map(|inquiry| {
-        let deliver = deliver.clone();
-        async move { (deliver.inquire(&inquiry).await, inquiry) }
-    });
+    let inquiries = claimed.into_iter().map(|inquiry| inquire_one(environment, deliver, inquiry));
     let mut inquired = stream::iter(inquiries).buffer_unordered(CONCURRENT);
     let mut resolutions = Vec::new();
-    while let Some((inquired, inquiry)) = inquired.next().await {
-        match inquired {
-            Inquired::Evidence(resolution) => resolutions.push(resolution),
-            Inquired::Repeated => postpone(environment, &inquiry).await?,
-            Inquired::Nothing(reason) => {
-                tracing::debug!(
-                    delivery.id = %inquiry.delivery_id, inquiry = inquiry.inquiry, %reason,
-                    "nothing is known of a delivery yet"
-                );
-                postpone(environment, &inquiry).await?;
-            }
-            Inquired::Abandoned => return Err(Unanswered::Abandoned),
-        }
+    while let Some(resolution) = inquired.try_next().await? {
+        resolutions.extend(resolution);
     }
     resolve(environment, actor, &resolutions).await
+}
+
+/// Makes one inquiry. Without evidence there will be another one later.
+async fn inquire_one(
+    environment: &Environment,
+    deliver: &Deliver,
+    inquiry: Inquiry,
+) -> Result<Option<Resolution>, Unanswered> {
+    match deliver.inquire(&inquiry).await {
+        Inquired::Evidence(resolution) => return Ok(Some(resolution)),
+        Inquired::Repeated => {}
+        Inquired::Nothing(reason) => tracing::debug!(
+            delivery.id = %inquiry.delivery_id, inquiry = inquiry.inquiry, %reason,
+            "nothing is known of a delivery yet"
+        ),
+        Inquired::Abandoned => return Err(Unanswered::Abandoned),
+    }
+    postpone(environment, &inquiry).await?;
+    Ok(None)
 }
 
 /// The pause before the next inquiry doubles, as that between two hand-overs does.

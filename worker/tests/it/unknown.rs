@@ -79,6 +79,24 @@ async fn with_a_key_the_same_request_is_made_again_and_taken_once() {
     }
 }
 
+/// More is under way at a time than there are connections: whoever has one must be able to go on.
+#[tokio::test(flavor = "multi_thread")]
+async fn few_connections_do_not_keep_inquiries_from_ending() {
+    let many = 64;
+    let stage = Stage::with_faults(TAKEN_AND_LOST).await;
+    let scene = stage.enrol_over("keyed-carrier", steps(1), many).await;
+    let worker = worker(&stage)
+        .setting("DATABASE__MAX_CONNECTIONS", &3)
+        .setting("WORKER__CONNECTIONS", &1)
+        // However many answers are lost, the route is not halted.
+        .setting("WORKER__BREAKER__FAILURES", &100_000)
+        .start();
+    stage.wait_for(&scene, DeliveryState::Sent, many as u64).await;
+    let said = worker.stop().await;
+    assert!(!said.contains("pool timed out"), "{said}");
+    stage.assert_invariants().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_carrier_that_can_be_asked_is_asked() {
     let stage = Stage::with_faults(TAKEN_AND_LOST).await;
