@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
 use dripline_config::Settings;
-use dripline_domain::clock::SystemClock;
+use dripline_domain::clock::{Clock, SystemClock};
 use dripline_domain::ids::ContactId;
 use dripline_plugin_host::quote::{self, QuoteError};
 use dripline_plugin_host::{
@@ -150,8 +150,17 @@ impl Plugins {
 
     /// A plugin that is not installed, from its file, with a host of its own.
     pub(crate) async fn open(&self, file: &Path) -> anyhow::Result<(PluginHost, PluginInfo)> {
+        self.open_at(file, Arc::new(SystemClock)).await
+    }
+
+    /// The same, with another time than the system's.
+    pub(crate) async fn open_at(
+        &self,
+        file: &Path,
+        clock: Arc<dyn Clock>,
+    ) -> anyhow::Result<(PluginHost, PluginInfo)> {
         // Not cached: it may be another one after the next build.
-        let options = HostOptions { limits: self.limits.clone(), ..self.thread_options() };
+        let options = HostOptions { limits: self.limits.clone(), clock, ..self.thread_options() };
         let path = file.to_owned();
         tokio::task::spawn_blocking(move || {
             let host = PluginHost::new(options).context("start the plugin host")?;

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use anyhow::Context;
+use dripline_plugin_host::egress::Secrets;
 use dripline_plugin_host::{CallError, Limits, Outgoing, PluginError, PluginHost, Settings};
 
 use crate::carrier::Carrier;
@@ -24,7 +25,9 @@ pub(crate) async fn overrun(plugins: &PluginHost, runs: usize) -> anyhow::Result
     let mut late = Vec::new();
     for _ in 0..runs {
         let begun = Instant::now();
-        let built = plugins.build_requests(HOSTILE, &settings, vec![message("loop")]).await;
+        let built = plugins
+            .build_requests(HOSTILE, &settings, &Secrets::default(), vec![message("loop")])
+            .await;
         let took = begun.elapsed();
         let error = built.into_iter().next().context("an answer")?.err().context("an error")?;
         anyhow::ensure!(

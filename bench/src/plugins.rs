@@ -9,6 +9,7 @@ use anyhow::Context;
 use dripline_domain::ids::ContactId;
 use dripline_domain::money::Micros;
 use dripline_domain::segment::SegmentRules;
+use dripline_plugin_host::egress::Secrets;
 use dripline_plugin_host::quote::{QuoteStep, quote};
 use dripline_plugin_host::{Fields, HostOptions, Outgoing, PluginHost, Response, Settings};
 
@@ -104,7 +105,8 @@ async fn carrying(host: &PluginHost) -> anyhow::Result<f64> {
     let answer = Response { status: 201, headers: vec![], body: ANSWER.to_vec() };
     let (begun, mut messages) = (Instant::now(), 0);
     while begun.elapsed() < FOR {
-        let built = host.build_requests("twilio", &settings, outgoing.clone()).await;
+        let built =
+            host.build_requests("twilio", &settings, &Secrets::default(), outgoing.clone()).await;
         let built = built.into_iter().collect::<Result<Vec<_>, _>>()?;
         let answers = vec![answer.clone(); built.len()];
         let read = host.read_responses("twilio", &settings, answers).await;

@@ -7,7 +7,8 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`messages`] | the API: what is asked for, what is refused and how, what an answer looks like |
+//! | `apis` | other carriers' APIs |
+//! | [`messages`] | Twilio's API: what is asked for, what is refused and how, what an answer looks like |
 //! | [`segments`] | the simulator's own count |
 //! | [`faults`] | what goes wrong, when, and for whom |
 //! | [`log`] | what was decided, one JSON line a request; and reading it back |
@@ -29,6 +30,10 @@
 //! * `POST /queried/{AccountSid}/messages` remembers the header `X-Dripline-Reference`, and
 //!   `GET /queried/{AccountSid}/messages?reference=..` lists what was taken under it.
 //!
+//! The APIs of Telnyx, Vonage, Plivo, Sinch, Infobip, Bird and AWS, each with its own addresses, bodies,
+//! credentials and errors (`apis`), and the same faults and log. The account's SID stands for whatever each of
+//! them calls an account, its auth token for their keys.
+//!
 //! [Message resource]: https://www.twilio.com/docs/messaging/api/message-resource
 //! [error dictionary]: https://www.twilio.com/docs/api/errors
 //! [magic numbers]: https://www.twilio.com/docs/iam/test-credentials
@@ -37,6 +42,7 @@
 //! A case in [`faults::Fault`], its name in the fault plan's format, and what it does to the answer in
 //! `server::answer`.
 
+mod apis;
 pub mod faults;
 pub mod log;
 pub mod messages;

@@ -60,8 +60,10 @@ pub struct Form<'a> {
 pub struct Refusal {
     /// The HTTP status.
     pub status: u16,
-    /// Twilio's error code.
+    /// Twilio's error code, or another carrier's; zero where it has none.
     pub code: u32,
+    /// What another carrier calls it; empty with Twilio.
+    pub name: &'static str,
     /// What a person reads.
     pub message: String,
 }
@@ -69,7 +71,12 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal.
     pub fn new(status: u16, code: u32, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into() }
+        Self { status, code, name: "", message: message.into() }
+    }
+
+    /// A refusal of a carrier that has names for its errors.
+    pub fn named(status: u16, code: u32, name: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, name, message: message.into() }
     }
 
     /// The answer's body.
@@ -209,7 +216,7 @@ fn invalid_from(from: &str) -> String {
     )
 }
 
-fn is_e164(number: &str) -> bool {
+pub(crate) fn is_e164(number: &str) -> bool {
     number.strip_prefix('+').is_some_and(|digits| {
         (2..=15).contains(&digits.len())
             && !digits.starts_with('0')
@@ -218,7 +225,7 @@ fn is_e164(number: &str) -> bool {
 }
 
 /// A short code, or up to eleven letters, digits and spaces with a letter among them.
-fn is_sender_name(name: &str) -> bool {
+pub(crate) fn is_sender_name(name: &str) -> bool {
     let short_code = (5..=6).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_digit());
     let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b' ' | b'&' | b'-' | b'+' | b'_');
     short_code

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use hyper::body::Incoming as Body;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
@@ -20,9 +20,11 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
+use crate::apis::{Incoming, Submission};
 use crate::faults::{Fault, FaultPlan};
 use crate::log::{LogEntry, LogWriter};
 use crate::messages::{self, Account, Asked, Form, Refusal};
+use crate::segments;
 use answer::AnswerBody;
 pub use beyond::KEY_HEADER;
 use beyond::{Door, Memory};
@@ -143,32 +145,33 @@ async fn connection(stream: TcpStream, carrier: Arc<Carrier>, mut stopped: watch
 impl Carrier {
     async fn respond(
         &self,
-        request: Request<Incoming>,
+        request: Request<Body>,
         reset: &watch::Sender<()>,
     ) -> io::Result<Response<AnswerBody>> {
-        let path = request.uri().path();
-        if path.starts_with("/_simulator/") {
+        if request.uri().path().starts_with("/_simulator/") {
             return self.control(request).await;
         }
-        let Some((door, account)) = Door::in_path(path) else {
-            let message = format!("The requested resource {path} was not found");
-            return Ok(answer::refusal(&Refusal::new(404, 20404, message)));
-        };
-        let account = account.to_owned();
-        if beyond::asks(door, request.method()) {
-            let asked = asked(&account, request.headers(), &[]);
-            return self.look_up(&asked, request.uri().query().unwrap_or_default());
-        }
-        if request.method() != Method::POST {
-            return Ok(answer::refusal(&Refusal::new(405, 20004, "Method not allowed")));
-        }
         let (head, body) = request.into_parts();
+        let path = head.uri.path();
+        let Some((door, account)) = Door::in_path(path, &head.headers, &self.account) else {
+            let message = format!("The requested resource {path} was not found");
+            return Ok(answer::refusal(Door::Twilio, &Refusal::new(404, 20404, message)));
+        };
+        let incoming =
+            Incoming { method: &head.method, uri: &head.uri, headers: &head.headers, body: &[] };
+        if let Some(parameter) = beyond::asks(door, &incoming) {
+            return self.look_up((door, account), &incoming, parameter);
+        }
+        if head.method != Method::POST {
+            return Ok(answer::refusal(door, &Refusal::new(405, 20004, "Method not allowed")));
+        }
         let body = match read(body).await? {
             Ok(body) => body,
-            Err(refusal) => return Ok(answer::refusal(&refusal)),
+            Err(refusal) => return Ok(answer::refusal(door, &refusal)),
         };
         let plan = self.plan();
-        let decided = self.decide(&plan, (door, &account), &head.headers, &body)?;
+        let incoming = Incoming { body: &body, ..incoming };
+        let decided = self.decide(&plan, (door, account), &incoming, &body)?;
         // From here on the client may go away: what was decided is written down.
         if !decided.latency.is_zero() {
             tokio::time::sleep(decided.latency).await;
@@ -182,7 +185,7 @@ impl Carrier {
                 reset.send_replace(());
                 std::future::pending().await
             }
-            fault => Ok(answer::answer(fault, decided.outcome)),
+            fault => Ok(answer::answer(door, fault, decided.outcome)),
         }
     }
 
@@ -192,30 +195,34 @@ impl Carrier {
         &self,
         plan: &FaultPlan,
         (door, account): (Door, &str),
-        headers: &HeaderMap,
+        request: &Incoming<'_>,
         body: &Bytes,
     ) -> io::Result<Decided> {
-        let asked = asked(account, headers, body);
-        let reference = header(headers, &HeaderName::from_static(REFERENCE_HEADER));
-        let form = Form::read(&asked);
-        let judged = messages::admit(&self.account, &asked)
-            .and_then(|()| messages::judge(&form))
-            .and_then(|segments| match beyond::key(door, headers)? {
-                Some(key) => Ok((segments, self.memory.recall(key, body)?)),
-                None => Ok((segments, None)),
-            });
+        let headers = request.headers;
+        let (message, judged) = self.judge(door, account, request);
+        let judged = judged.and_then(|segments| match beyond::key(door, headers)? {
+            Some(key) => Ok((segments, self.memory.recall(key, body)?)),
+            None => Ok((segments, None)),
+        });
         let replayed = judged.as_ref().is_ok_and(|(_, kept)| kept.is_some());
         let at = now();
 
+        let reference = message.reference.as_deref();
         let identity = reference.map_or_else(|| self.counters.identity(), str::to_owned);
-        let fault = judged.as_ref().ok().and_then(|_| plan.fault(&form.to, &identity));
+        let fault = judged.as_ref().ok().and_then(|_| plan.fault(&message.to, &identity));
         let outcome = match (judged, fault) {
             (Err(refusal), _) => Err(refusal),
             (Ok((_, Some(kept))), fault) if fault.is_none_or(Fault::accepts) => Ok(kept),
             (Ok((segments, _)), fault) if fault.is_none_or(Fault::accepts) => {
                 let sid = messages::new_sid();
-                let body = messages::created(account, &form, segments, &sid, at);
-                Ok(Created { segments, sid, body })
+                let (status, body) = if let Door::Other(api) = door {
+                    let (status, body) = api.accepted(&message, segments, &sid);
+                    (status, body.to_string().into_bytes())
+                } else {
+                    let form = Form::read(&asked(account, headers, request.body));
+                    (201, messages::created(account, &form, segments, &sid, at))
+                };
+                Ok(Created { status, segments, sid, body })
             }
             (Ok(_), fault) => Err(answer::fault_refusal(fault)),
         };
@@ -230,8 +237,8 @@ impl Carrier {
             at,
             reference: reference.map(str::to_owned),
             account: account.to_owned(),
-            to: form.to.to_string(),
-            from: form.sender().to_owned(),
+            to: message.to.clone(),
+            from: message.from.clone(),
             segments: created.map_or(0, |created| created.segments),
             decision: decision.to_owned(),
             code: outcome.as_ref().err().map(|refusal| refusal.code),
@@ -240,10 +247,40 @@ impl Carrier {
         })?;
         let taken = created.filter(|_| !replayed);
         if let Some(taken) = taken {
-            self.memory.remember(door, headers, body, taken);
+            self.memory.remember(door, (headers, reference), body, taken);
         }
         self.counters.count(decision, taken.map(|created| created.segments));
         Ok(Decided { fault, outcome, latency: plan.latency(&identity) })
+    }
+
+    /// What the request asks to send, as far as it says, and its segments when nothing is wrong with it.
+    fn judge(
+        &self,
+        door: Door,
+        account: &str,
+        request: &Incoming<'_>,
+    ) -> (Submission, Result<u32, Refusal>) {
+        if let Door::Other(api) = door {
+            let read = api.admit(&self.account, account, request).and_then(|()| api.read(request));
+            return match read {
+                Ok(message) => {
+                    let segments = segments::count(&message.text);
+                    (message, Ok(segments))
+                }
+                Err(refusal) => (Submission::default(), Err(refusal)),
+            };
+        }
+        let asked = asked(account, request.headers, request.body);
+        let form = Form::read(&asked);
+        let reference = header(request.headers, &HeaderName::from_static(REFERENCE_HEADER));
+        let message = Submission {
+            to: form.to.to_string(),
+            from: form.sender().to_owned(),
+            text: String::new(),
+            reference: reference.map(str::to_owned),
+        };
+        let judged = messages::admit(&self.account, &asked).and_then(|()| messages::judge(&form));
+        (message, judged)
     }
 
     fn plan(&self) -> Arc<FaultPlan> {
@@ -272,13 +309,14 @@ struct Decided {
 
 #[derive(Clone, Debug)]
 struct Created {
+    status: u16,
     segments: u32,
     sid: String,
     body: Vec<u8>,
 }
 
 /// The whole body, or the refusal of one that is too long. An error means that the client went away.
-async fn read(body: Incoming) -> io::Result<Result<Bytes, Refusal>> {
+async fn read(body: Body) -> io::Result<Result<Bytes, Refusal>> {
     match Limited::new(body, MAX_BODY_BYTES).collect().await {
         Ok(whole) => Ok(Ok(whole.to_bytes())),
         Err(error) if error.is::<LengthLimitError>() => {

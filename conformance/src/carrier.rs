@@ -10,34 +10,34 @@ use crate::cases::{
     CarrierCase, CarrierFile, Cases, Class, ExpectedAccepted, ExpectedCredential, ExpectedFailure,
     ExpectedRequest, GivenResponse, Map, Message,
 };
-use crate::{Check, same};
+use crate::{CaseClock, Check, same};
 
 /// What each secret is while the kit runs. Whoever finds it in an output has found a leak.
 const CANARY: &str = "canary-5f1d0c-";
 
 /// The carrier under test.
 pub(crate) struct Subject<'a> {
-    host: &'a PluginHost,
-    name: &'a str,
-    manifest: &'a Manifest,
+    pub(crate) host: &'a PluginHost,
+    pub(crate) name: &'a str,
+    pub(crate) manifest: &'a Manifest,
+    clock: &'a CaseClock,
 }
 
 /// What the kit calls a carrier's answer.
 pub(crate) type Outcome = Result<Accepted, Failure>;
 
 impl<'a> Subject<'a> {
-    pub(crate) fn new(host: &'a PluginHost, plugin: &'a PluginInfo) -> Self {
+    pub(crate) fn new(host: &'a PluginHost, plugin: &'a PluginInfo, clock: &'a CaseClock) -> Self {
         let manifest = plugin.manifest.as_deref().expect("a loaded carrier has a manifest");
-        Self { host, name: &plugin.name, manifest }
+        Self { host, name: &plugin.name, manifest, clock }
     }
 
     pub(crate) async fn run(&self, files: &[Cases<CarrierFile>]) -> Vec<Check> {
         let mut checks = Vec::new();
         for file in files {
             for case in &file.content.cases {
-                let settings = case.settings.as_ref().unwrap_or(&file.content.settings);
-                let message = case.message.as_ref().unwrap_or(&file.content.message);
-                let problem = self.case(case, settings, message).await.err();
+                self.clock.set(case.now);
+                let problem = self.case(&file.content, case).await.err();
                 checks.push(Check {
                     file: Some(file.name.clone()),
                     case: case.name.clone(),
@@ -48,22 +48,28 @@ impl<'a> Subject<'a> {
         checks
     }
 
-    async fn case(
-        &self,
-        case: &CarrierCase,
-        settings: &Map,
-        message: &Message,
-    ) -> Result<(), String> {
+    async fn case(&self, file: &CarrierFile, case: &CarrierCase) -> Result<(), String> {
+        let settings = case.settings.as_ref().unwrap_or(&file.settings);
+        let secrets = case.secrets.as_ref().unwrap_or(&file.secrets);
+        let message = case.message.as_ref().unwrap_or(&file.message);
+        if let Some(hook) = &case.hook {
+            return self.tell(case, hook, settings, secrets).await;
+        }
+        if let Some(asked) = &case.question {
+            return self.ask(case, asked, settings, secrets, message).await;
+        }
         if case.request.is_none() && case.refused.is_none() && case.response.is_none() {
             return Err("it has neither `request` nor `refused` nor `response`".to_owned());
         }
         if case.request.is_some() || case.refused.is_some() {
-            self.request(case, settings, message).await?;
+            self.request(case, settings, secrets, message).await?;
         }
         if let Some(given) = &case.response {
             let response = response_of(given);
             let found = self.read_twice(settings, &response).await?;
-            private(&found, message)?;
+            if let Err(failure) = &found {
+                private(failure, message)?;
+            }
             match (&found, &case.accepted, &case.failure) {
                 (Ok(found), Some(expected), None) => accepted(found, expected)?,
                 (Err(found), None, Some(expected)) => failure(found, expected)?,
@@ -77,17 +83,19 @@ impl<'a> Subject<'a> {
         &self,
         case: &CarrierCase,
         settings: &Map,
+        secrets: &Map,
         message: &Message,
     ) -> Result<(), String> {
-        let found = self.build(settings, message).await?;
-        same("the second request", &self.build(settings, message).await?, &found)?;
+        let secrets = self.secrets(secrets)?;
+        let found = self.build(settings, &secrets, message).await?;
+        same("the second request", &self.build(settings, &secrets, message).await?, &found)?;
         match (found, &case.request, &case.refused) {
             (Ok(request), Some(expected), None) => {
-                self.may_leave(settings, request.clone())?;
+                self.may_leave(settings, &secrets, request.clone())?;
                 expected.compare(&request)
             }
             (Err(found), None, Some(expected)) => {
-                private(&Err(found.clone()), message)?;
+                private(&found, message)?;
                 failure(&found, expected)
             }
             (found, ..) => Err(format!("the request is {found:?}")),
@@ -97,6 +105,7 @@ impl<'a> Subject<'a> {
     async fn build(
         &self,
         settings: &Map,
+        secrets: &Secrets,
         message: &Message,
     ) -> Result<Result<Request, Failure>, String> {
         let message = Outgoing {
@@ -106,7 +115,7 @@ impl<'a> Subject<'a> {
             text: message.text.clone(),
             callback_url: message.callback_url.clone(),
         };
-        let built = self.host.build_requests(self.name, settings, vec![message]).await;
+        let built = self.host.build_requests(self.name, settings, secrets, vec![message]).await;
         said(built.into_iter().next().ok_or("there is no request")?)
     }
 
@@ -127,15 +136,27 @@ impl<'a> Subject<'a> {
         said(read.into_iter().next().ok_or("there is no outcome")?)
     }
 
+    /// What every secret is: what the case says, or else a canary.
+    pub(crate) fn secrets(&self, given: &Map) -> Result<Secrets, String> {
+        let mut secrets = Secrets::default();
+        for name in self.manifest.secret_names() {
+            let canary = format!("{CANARY}{name}");
+            let value = given.get(name).unwrap_or(&canary);
+            secrets.insert(name, value).map_err(|error| error.to_string())?;
+        }
+        Ok(secrets)
+    }
+
     /// That the one door would let the request through, and that no secret shows in what a person is
     /// shown of it.
-    fn may_leave(&self, settings: &Map, request: Request) -> Result<(), String> {
-        let mut secrets = Secrets::default();
-        let mut given: Vec<&str> = Vec::new();
-        for name in self.manifest.secret_names() {
-            secrets.insert(name, &format!("{CANARY}{name}")).map_err(|error| error.to_string())?;
-            given.push(name);
-        }
+    pub(crate) fn may_leave(
+        &self,
+        settings: &Map,
+        secrets: &Secrets,
+        request: Request,
+    ) -> Result<(), String> {
+        let given: Vec<&str> = secrets.names().collect();
+        let secrets = secrets.clone();
         let settings: Settings = settings.clone();
         let settings =
             self.manifest.complete_settings(&settings, given).map_err(|e| e.to_string())?;
@@ -155,7 +176,7 @@ impl<'a> Subject<'a> {
 }
 
 /// What the plugin said, or that it failed to say anything.
-fn said<T>(called: Result<T, CallError>) -> Result<Result<T, Failure>, String> {
+pub(crate) fn said<T>(called: Result<T, CallError>) -> Result<Result<T, Failure>, String> {
     match called {
         Ok(value) => Ok(Ok(value)),
         Err(CallError::Failure(failure)) => Ok(Err(failure)),
@@ -173,8 +194,7 @@ pub(crate) fn response_of(given: &GivenResponse) -> Response {
 }
 
 /// That a failure quotes neither the recipient nor the text: it is kept for good.
-fn private(outcome: &Outcome, message: &Message) -> Result<(), String> {
-    let Err(failure) = outcome else { return Ok(()) };
+pub(crate) fn private(failure: &Failure, message: &Message) -> Result<(), String> {
     let words = format!("{} {} {:?}", failure.code, failure.text, failure.attributes);
     let digits = message.recipient.trim_start_matches('+');
     let mut kept = [digits, &*message.text].into_iter();
@@ -189,7 +209,7 @@ fn accepted(found: &Accepted, expected: &ExpectedAccepted) -> Result<(), String>
     attributes(&found.attributes, &expected.attributes)
 }
 
-fn failure(found: &Failure, expected: &ExpectedFailure) -> Result<(), String> {
+pub(crate) fn failure(found: &Failure, expected: &ExpectedFailure) -> Result<(), String> {
     same("the class", &class(found), &expected.class)?;
     same("the code", &found.code, &expected.code)?;
     if let Some(text) = &expected.text {
@@ -216,7 +236,7 @@ pub(crate) fn class(failure: &Failure) -> Class {
 }
 
 impl ExpectedRequest {
-    fn compare(&self, found: &Request) -> Result<(), String> {
+    pub(crate) fn compare(&self, found: &Request) -> Result<(), String> {
         same("the method", &found.method, &self.method)?;
         same("the URL", &found.url, &self.url)?;
         for (name, value) in &self.headers {

@@ -90,6 +90,10 @@ pub(crate) struct CarrierFile {
     /// Of every case that has none of its own.
     #[serde(default)]
     pub(crate) settings: Map,
+    /// The same.
+    #[serde(default)]
+    pub(crate) secrets: Map,
+    /// The same.
     #[serde(default)]
     pub(crate) message: Message,
     #[serde(rename = "case")]
@@ -102,12 +106,70 @@ pub(crate) struct CarrierFile {
 pub(crate) struct CarrierCase {
     pub(crate) name: String,
     pub(crate) settings: Option<Map>,
+    pub(crate) secrets: Option<Map>,
+    /// What the plugin is told about the time, in seconds since 1970.
+    #[serde(default)]
+    pub(crate) now: i64,
     pub(crate) message: Option<Message>,
+    pub(crate) question: Option<Asked>,
     pub(crate) request: Option<ExpectedRequest>,
     pub(crate) refused: Option<ExpectedFailure>,
     pub(crate) response: Option<GivenResponse>,
     pub(crate) accepted: Option<ExpectedAccepted>,
+    /// The carrier's ids of what was asked about; empty when it does not have it.
+    pub(crate) found: Option<Vec<String>>,
     pub(crate) failure: Option<ExpectedFailure>,
+    pub(crate) hook: Option<GivenHook>,
+    #[serde(default)]
+    pub(crate) receipts: Vec<ExpectedReceipt>,
+    #[serde(default)]
+    pub(crate) inbound: Vec<ExpectedInbound>,
+    /// The code of the rejection.
+    pub(crate) rejected: Option<String>,
+}
+
+/// A message that is asked about. What it does not give is the message's.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Asked {
+    pub(crate) reference: Option<String>,
+    pub(crate) sender: Option<String>,
+    pub(crate) recipient: Option<String>,
+    #[serde(default)]
+    pub(crate) attempted_at_ms: u64,
+}
+
+/// A request that the carrier makes.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GivenHook {
+    #[serde(default = "post")]
+    pub(crate) method: String,
+    pub(crate) url: String,
+    #[serde(default)]
+    pub(crate) headers: Map,
+    #[serde(default)]
+    pub(crate) body: String,
+}
+
+/// A report that must be heard.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ExpectedReceipt {
+    pub(crate) reference: Option<String>,
+    pub(crate) carrier_reference: Option<String>,
+    pub(crate) progress: String,
+    pub(crate) code: Option<String>,
+}
+
+/// A contact's message that must be heard.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ExpectedInbound {
+    pub(crate) carrier_reference: String,
+    pub(crate) sender: String,
+    pub(crate) recipient: String,
+    pub(crate) text: String,
 }
 
 /// A message to be sent.

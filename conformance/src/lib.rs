@@ -4,14 +4,17 @@
 //! format that the plugin SDK's module `testing` documents and runs natively; the two share the files and no
 //! code, so that neither can hide the other's mistake.
 //!
-//! Layout: `cases` reads the files; `carrier` and `renderer` run them; `hardship` is what every carrier is
-//! put through besides, whatever its cases say. To add something that all plugins must stand, add it to
+//! Layout: `cases` reads the files; `carrier` (with `lookup` and `webhook` for what it may do besides) and
+//! `renderer` run them; `clock` gives each case its time; `hardship` is what every carrier is put through besides, whatever its cases say. To add something that all plugins must stand, add it to
 //! `hardship` for answers, or to `carrier` and `renderer` for every case.
 
 mod carrier;
 mod cases;
+mod clock;
 mod hardship;
+mod lookup;
 mod renderer;
+mod webhook;
 
 use std::path::Path;
 
@@ -19,6 +22,7 @@ use dripline_plugin_host::{PluginHost, PluginInfo, PluginKind};
 use serde::Serialize;
 
 pub use cases::CasesError;
+pub use clock::CaseClock;
 
 /// What one check came to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -48,7 +52,7 @@ impl Verdict {
 }
 
 /// Runs the cases of every `*.toml` in `folder` against a loaded plugin, and what every plugin of its kind
-/// must stand. Without a folder only the latter.
+/// must stand. Without a folder only the latter. The host must have been made with this clock.
 ///
 /// # Errors
 /// When the folder or a file cannot be read or understood, with the place. A plugin that fails is no error:
@@ -57,11 +61,12 @@ pub async fn run(
     host: &PluginHost,
     plugin: &PluginInfo,
     folder: Option<&Path>,
+    clock: &CaseClock,
 ) -> Result<Verdict, CasesError> {
     let checks = match plugin.kind {
         PluginKind::Carrier => {
             let files = cases::read(folder)?;
-            let subject = carrier::Subject::new(host, plugin);
+            let subject = carrier::Subject::new(host, plugin, clock);
             let mut checks = subject.run(&files).await;
             checks.extend(hardship::run(&subject, &files).await);
             checks

@@ -25,6 +25,9 @@ pub enum Symptom {
     NoAnswer,
     /// The carrier's plugin trapped, broke a limit, or asked for what it may not have.
     PluginFailed,
+    /// The carrier or its plugin says that every message over this route would be refused alike: a wrong key,
+    /// an unknown sender.
+    RouteRefused,
     /// This worker cannot use the route: its plugin is not loaded, its settings do not fit, or a
     /// secret cannot be read.
     Unusable,
@@ -52,6 +55,7 @@ impl Symptom {
     /// | answered 401 or 407 | down: it does not know us, and so takes no message at all |
     /// | any other answer, also a refusal | up: it judged this very message |
     /// | unreachable, no answer | down |
+    /// | the route is refused, whatever the status | down |
     /// | the plugin failed, or the route cannot be used | down |
     /// | nothing | silent |
     pub const fn sign(self) -> Sign {
@@ -60,6 +64,7 @@ impl Symptom {
             | Self::Unreachable
             | Self::NoAnswer
             | Self::PluginFailed
+            | Self::RouteRefused
             | Self::Unusable => Sign::Down,
             Self::Answered(_) => Sign::Up,
             Self::Nothing => Sign::Silent,

@@ -34,3 +34,20 @@ pub(crate) mod lookup {
         },
     });
 }
+
+/// What a carrier exports that reports. Its types are its own: the generator gives a type a lifetime or not
+/// by what its world does with it.
+pub(crate) mod webhook {
+    wasmtime::component::bindgen!({
+        path: "../plugins/wit",
+        world: "webhook-plugin",
+    });
+}
+
+/// What a carrier may import besides `log`.
+pub(crate) mod imports {
+    wasmtime::component::bindgen!({
+        path: "../plugins/wit",
+        world: "carrier-imports",
+    });
+}

@@ -10,15 +10,17 @@ use futures::future::try_join_all;
 
 use crate::cache::Cache;
 use crate::cpu::CpuThreads;
+use crate::egress::Secrets;
 use crate::engine::Engine;
 use crate::error::{HostError, LoadError, PluginError};
 use crate::http::{Request, Response};
 use crate::limits::Limits;
 use crate::manifest::Manifest;
 use crate::message::{Accepted, CallError, Outgoing, Question, Settings};
-use crate::registry::{Loader, Plugin, PluginInfo, PluginKind, Ready, Registry};
+use crate::registry::{CarrierReady, Loader, Plugin, PluginInfo, PluginKind, Registry};
 use crate::renderer::{self, RenderCheckError, RenderError};
 use crate::session::Setting;
+use crate::webhook::{self, Heard, Hook, HookError};
 use crate::{carrier, inspect, lookup};
 
 /// How a host is made.
@@ -168,11 +170,9 @@ impl PluginHost {
         let template = template.to_owned();
         self.0
             .threads
-            .run(move || match &call.plugin.ready {
-                Ready::Renderer(pre) => renderer::check(call.setting(), pre, &template),
-                Ready::Carrier(_) | Ready::AskedCarrier(..) => {
-                    unreachable!("the registry checked the kind")
-                }
+            .run(move || {
+                let pre = call.plugin.ready.renderer();
+                renderer::check(call.setting(&Secrets::default()), pre, &template)
             })
             .await?
     }
@@ -204,17 +204,11 @@ impl PluginHost {
             async move {
                 let call = call?;
                 let end = audience.len().min(start + chunk);
-                let render = move || match &call.plugin.ready {
-                    Ready::Renderer(pre) => renderer::render(
-                        call.setting(),
-                        pre,
-                        &template,
-                        &audience[start..end],
-                        each,
-                    ),
-                    Ready::Carrier(_) | Ready::AskedCarrier(..) => {
-                        unreachable!("the registry checked the kind")
-                    }
+                let render = move || {
+                    let secrets = Secrets::default();
+                    let pre = call.plugin.ready.renderer();
+                    let audience = &audience[start..end];
+                    renderer::render(call.setting(&secrets), pre, &template, audience, each)
                 };
                 self.0.threads.run(render).await?
             }
@@ -224,18 +218,19 @@ impl PluginHost {
     }
 
     /// The request that would send each message, in their order. One batch must be of one account
-    /// and route. A failure of the plugin costs only the message on which it failed, until it fails
-    /// several times in a row.
+    /// and route. With `secrets` the plugin may sign, without seeing them. A failure of the plugin costs only
+    /// the message on which it failed, until it fails several times in a row.
     pub async fn build_requests(
         &self,
         carrier: &str,
         settings: &Settings,
+        secrets: &Secrets,
         messages: Vec<Outgoing>,
     ) -> Vec<Result<Request, CallError>> {
         let count = messages.len();
         let settings = settings.clone();
-        self.call_carrier(carrier, count, move |setting, pre| {
-            carrier::build_requests(setting, carrier_in(pre), &settings, &messages)
+        self.call_carrier(carrier, count, secrets, move |setting, ready| {
+            carrier::build_requests(setting, &ready.carrier, &settings, &messages)
         })
         .await
     }
@@ -249,10 +244,30 @@ impl PluginHost {
     ) -> Vec<Result<Accepted, CallError>> {
         let count = responses.len();
         let settings = settings.clone();
-        self.call_carrier(carrier, count, move |setting, pre| {
-            carrier::read_responses(setting, carrier_in(pre), &settings, &responses)
+        self.call_carrier(carrier, count, &Secrets::default(), move |setting, ready| {
+            carrier::read_responses(setting, &ready.carrier, &settings, &responses)
         })
         .await
+    }
+
+    /// What each request that a carrier made to us tells, in their order. One batch must be of one account
+    /// and route, and its carrier one that reports ([`PluginInfo::webhook`]). With `secrets` the plugin
+    /// checks signatures, without seeing them; what nothing has proved is rejected.
+    pub async fn read_hooks(
+        &self,
+        carrier: &str,
+        settings: &Settings,
+        secrets: &Secrets,
+        hooks: Vec<Hook>,
+    ) -> Vec<Result<Heard, HookError>> {
+        let count = hooks.len();
+        let settings = settings.clone();
+        let unsigned = self.manifest(carrier).is_some_and(|m| m.has_unsigned_webhooks());
+        let read = self.call_carrier(carrier, count, secrets, move |setting, ready| {
+            let webhook = ready.webhook.as_ref();
+            webhook::read_hooks(setting, webhook, unsigned, &settings, &hooks)
+        });
+        read.await
     }
 
     /// The request that would ask about each message, in their order. One batch must be of one account
@@ -261,12 +276,13 @@ impl PluginHost {
         &self,
         carrier: &str,
         settings: &Settings,
+        secrets: &Secrets,
         questions: Vec<Question>,
     ) -> Vec<Result<Request, CallError>> {
         let count = questions.len();
         let settings = settings.clone();
-        self.call_carrier(carrier, count, move |setting, ready| {
-            lookup::build_questions(setting, ready.lookup(), &settings, &questions)
+        self.call_carrier(carrier, count, secrets, move |setting, ready| {
+            lookup::build_questions(setting, ready.lookup.as_ref(), &settings, &questions)
         })
         .await
     }
@@ -281,29 +297,35 @@ impl PluginHost {
     ) -> Vec<Result<Option<Accepted>, CallError>> {
         let count = answers.len();
         let settings = settings.clone();
-        self.call_carrier(carrier, count, move |setting, ready| {
-            lookup::read_findings(setting, ready.lookup(), &settings, &answers)
+        self.call_carrier(carrier, count, &Secrets::default(), move |setting, ready| {
+            lookup::read_findings(setting, ready.lookup.as_ref(), &settings, &answers)
         })
         .await
     }
 
-    async fn call_carrier<T: Send + 'static>(
+    async fn call_carrier<T, E>(
         &self,
         carrier: &str,
         count: usize,
-        call_batch: impl FnOnce(Setting<'_>, &Ready) -> Vec<Result<T, CallError>> + Send + 'static,
-    ) -> Vec<Result<T, CallError>> {
+        secrets: &Secrets,
+        call_batch: impl FnOnce(Setting<'_>, &CarrierReady) -> Vec<Result<T, E>> + Send + 'static,
+    ) -> Vec<Result<T, E>>
+    where
+        T: Send + 'static,
+        E: From<PluginError> + Send + 'static,
+    {
         if count == 0 {
             return Vec::new();
         }
+        let secrets = secrets.clone();
         let run = async {
             let call = Call::new(self, carrier, PluginKind::Carrier)?;
-            let batch = move || call_batch(call.setting(), &call.plugin.ready);
+            let batch = move || call_batch(call.setting(&secrets), call.plugin.ready.carrier());
             self.0.threads.run(batch).await
         };
         match run.await {
             Ok(results) => results,
-            Err(error) => (0..count).map(|_| Err(CallError::Plugin(error.clone()))).collect(),
+            Err(error) => (0..count).map(|_| Err(error.clone().into())).collect(),
         }
     }
 
@@ -311,10 +333,6 @@ impl PluginHost {
     pub fn threads(&self) -> usize {
         self.0.threads.count()
     }
-}
-
-fn carrier_in(ready: &Ready) -> &crate::bindings::carrier::CarrierPluginPre<crate::state::State> {
-    ready.carrier().expect("the registry checked the kind")
 }
 
 /// What a job on the plugin threads owns. It holds the plugin as it was when the call began.
@@ -330,13 +348,14 @@ impl Call {
         Ok(Self { host: Arc::clone(&host.0), plugin, now: host.0.clock.now() })
     }
 
-    fn setting(&self) -> Setting<'_> {
+    fn setting<'a>(&'a self, secrets: &'a Secrets) -> Setting<'a> {
         Setting {
             engine: &self.host.engine,
             limits: &self.host.limits,
             plugin: &self.plugin.info.name,
             kind: self.plugin.info.kind,
             now: self.now,
+            secrets,
         }
     }
 }

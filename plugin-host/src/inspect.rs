@@ -4,13 +4,13 @@ use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 
 use crate::error::LoadError;
-use crate::manifest::{KEY_LIFETIME, LOOKUP_FINAL_AFTER, Manifest};
+use crate::manifest::{KEY_LIFETIME, LOOKUP_FINAL_AFTER, Manifest, SettingKind};
 use crate::outcome::{REASON_CHARS, masked};
 use crate::registry::PluginKind;
 use crate::wasi;
 
 /// The contract that this host speaks. Plugins of any 0.1.x fit.
-pub(crate) const CONTRACT_VERSION: &str = "0.1.0";
+pub(crate) const CONTRACT_VERSION: &str = "0.1.1";
 
 const CONTRACT: &str = "dripline:plugin/";
 
@@ -28,6 +28,8 @@ pub(crate) struct Exports {
     pub(crate) kind: PluginKind,
     /// Whether it is a carrier that can be asked.
     pub(crate) lookup: bool,
+    /// Whether it is a carrier that reports.
+    pub(crate) webhook: bool,
 }
 
 /// The one kind that the component exports, and its further abilities.
@@ -35,16 +37,16 @@ pub(crate) fn exports(plugin: &str, component: &Component) -> Result<Exports, Lo
     let engine = component.engine();
     let mut kinds = Vec::new();
     let mut names = Vec::new();
-    let mut lookup = false;
+    let (mut lookup, mut webhook) = (false, false);
     for (name, _) in component.component_type().exports(engine) {
         names.push(format!("`{name}`"));
         let Some((interface, version)) = contract_interface(name) else { continue };
         let kind = match interface {
             "renderer" => PluginKind::Renderer,
             "carrier" => PluginKind::Carrier,
-            "lookup" => {
+            "lookup" | "webhook" => {
                 same_contract(plugin, version)?;
-                lookup = true;
+                *(if interface == "lookup" { &mut lookup } else { &mut webhook }) = true;
                 continue;
             }
             // Abilities of later contracts, which this host does not use.
@@ -54,7 +56,10 @@ pub(crate) fn exports(plugin: &str, component: &Component) -> Result<Exports, Lo
         kinds.push(kind);
     }
     match kinds[..] {
-        [kind] => Ok(Exports { kind, lookup: lookup && kind == PluginKind::Carrier }),
+        [kind] => {
+            let carrier = kind == PluginKind::Carrier;
+            Ok(Exports { kind, lookup: lookup && carrier, webhook: webhook && carrier })
+        }
         _ => Err(LoadError::Exports {
             plugin: plugin.to_owned(),
             exports: if names.is_empty() { "nothing".to_owned() } else { names.join(", ") },
@@ -82,6 +87,25 @@ pub(crate) fn imports(plugin: &str, component: &Component) -> Result<(), LoadErr
     Err(LoadError::ForbiddenImports { plugin: plugin.to_owned(), imports: forbidden })
 }
 
+/// The interfaces of the contract that it imports functions of, sorted.
+pub(crate) fn contract_imports(component: &Component) -> Vec<String> {
+    let engine = component.engine();
+    let functions = |item: &ComponentItem| match item {
+        ComponentItem::ComponentInstance(instance) => instance
+            .exports(engine)
+            .any(|(_, item)| matches!(item.ty, ComponentItem::ComponentFunc(_))),
+        _ => false,
+    };
+    let mut names: Vec<String> = component
+        .component_type()
+        .imports(engine)
+        .filter(|(_, item)| functions(&item.ty))
+        .filter_map(|(name, _)| Some(contract_interface(name)?.0.to_owned()))
+        .collect();
+    names.sort();
+    names
+}
+
 /// `dripline:plugin/log@0.1.0` as `log` and `0.1.0`.
 pub(crate) fn contract_interface(name: &str) -> Option<(&str, &str)> {
     name.strip_prefix(CONTRACT)?.split_once('@')
@@ -106,7 +130,12 @@ fn contract_functions(
     item: &ComponentItem,
     engine: &wasmtime::Engine,
 ) -> Result<(), LoadError> {
-    let offered: &[&str] = if interface == "log" { &["write"] } else { &[] };
+    let offered: &[&str] = match interface {
+        "log" => &["write"],
+        "sign" => &["hmac", "hmac-chain"],
+        "verify" => &["hmac", "ed25519", "jwt-hs256", "equal"],
+        _ => &[],
+    };
     let ComponentItem::ComponentInstance(instance) = item else { return Ok(()) };
     let missing: Vec<String> = instance
         .exports(engine)
@@ -159,6 +188,16 @@ pub(crate) fn manifest(plugin: &str, manifest: &Manifest) -> Result<(), LoadErro
                     return wrong(error.to_string());
                 }
             }
+        }
+    }
+    for setting in &manifest.settings {
+        let kind = manifest.attribute(&format!("setting.{}.type", setting.name));
+        let Some(kind) = kind.map(SettingKind::parse) else { continue };
+        let Some(kind) = kind else {
+            return wrong(format!("the type of the setting `{}` is not known", setting.name));
+        };
+        if let Some(default) = setting.default.as_deref().filter(|value| !kind.admits(value)) {
+            return wrong(format!("the default `{default}` of `{}` is not {kind}", setting.name));
         }
     }
     for name in [KEY_LIFETIME, LOOKUP_FINAL_AFTER] {

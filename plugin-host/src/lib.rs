@@ -9,8 +9,8 @@
 //!
 //! - [`PluginHost`] loads plugins and calls them, on threads of its own: `host`, over `engine` (the
 //!   compiler and the clock), `registry` and `inspect` (what is checked before a plugin runs), `cache`
-//!   (compiled code), `session` (one instance per batch), `renderer`, `carrier`, `lookup`, `wasi` (the neutral
-//!   parts of WASI), `log`, `limits`, `deadline`, `cpu`.
+//!   (compiled code), `session` (one instance per batch), `renderer`, `carrier`, `lookup`,
+//!   `webhook`, `wasi` (the neutral parts of WASI), `log`, `keyed` (signatures under secrets that are only named), `limits`, `deadline`, `cpu`.
 //! - [`egress`] is the one door for HTTP: grants, secrets, addresses, redaction, and whether a byte
 //!   was written.
 //! - [`outcome`] decides what an attempt meant for its delivery.
@@ -39,6 +39,7 @@ mod error;
 mod host;
 mod http;
 mod inspect;
+mod keyed;
 mod limits;
 mod log;
 mod lookup;
@@ -53,6 +54,7 @@ mod state;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod wasi;
+mod webhook;
 
 pub use cache::CacheError;
 pub use dripline_domain::contact::Fields;
@@ -66,3 +68,4 @@ pub use message::{
 };
 pub use registry::{PluginInfo, PluginKind};
 pub use renderer::{Problem, RenderCheckError, RenderError};
+pub use webhook::{Heard, Hook, HookError, Inbound, Receipt};

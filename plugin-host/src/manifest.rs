@@ -1,5 +1,6 @@
 //! What a carrier plugin says about itself. Read once, when it is loaded.
 
+use std::fmt;
 use std::time::Duration;
 
 use dripline_domain::segment::SegmentRules;
@@ -98,6 +99,18 @@ pub enum SettingsError {
         /// Whether it stood among the secrets.
         secret: bool,
     },
+    /// A value is not what the plugin says it must be.
+    #[error("the setting `{name}` of carrier `{carrier}` is `{value}` and must be {wanted}")]
+    Value {
+        /// The carrier's name.
+        carrier: String,
+        /// The setting.
+        name: String,
+        /// What was given.
+        value: String,
+        /// What it must be.
+        wanted: String,
+    },
     /// A secret must never be written where plugins can read it.
     #[error("`{name}` of carrier `{carrier}` is a secret and may not be a plain setting")]
     SecretAsSetting {
@@ -106,6 +119,50 @@ pub enum SettingsError {
         /// The setting.
         name: String,
     },
+}
+
+/// What a setting's value must be. A manifest says so by the attribute `setting.NAME.type`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SettingKind {
+    /// `origin`.
+    Origin,
+    /// `whole`: a whole number from 0.
+    Whole,
+    /// `one-of:a|b`.
+    OneOf(Vec<String>),
+}
+
+impl SettingKind {
+    /// What the attribute says; `None` when this host does not know it.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        match text {
+            "origin" => Some(Self::Origin),
+            "whole" => Some(Self::Whole),
+            _ => {
+                let words = text.strip_prefix("one-of:")?.split('|').map(str::to_owned);
+                Some(Self::OneOf(words.collect()))
+            }
+        }
+    }
+
+    pub(crate) fn admits(&self, value: &str) -> bool {
+        match self {
+            Self::Origin => crate::egress::Origin::parse(value).is_ok(),
+            Self::Whole => value.parse::<u64>().is_ok(),
+            Self::OneOf(words) => words.iter().any(|word| word == value),
+        }
+    }
+}
+
+/// As in "`x` is not {kind}".
+impl fmt::Display for SettingKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Origin => f.write_str("an origin, `https://host[:port]`"),
+            Self::Whole => f.write_str("a whole number from 0"),
+            Self::OneOf(words) => write!(f, "one of {}", words.join(", ")),
+        }
+    }
 }
 
 impl Manifest {
@@ -125,6 +182,15 @@ impl Manifest {
     /// Before, the request may still be on its way to its books.
     pub fn lookup_final_after(&self) -> Duration {
         self.seconds(LOOKUP_FINAL_AFTER).unwrap_or(DEFAULT_FINAL_AFTER)
+    }
+
+    /// Whether the carrier signs nothing of what it tells us.
+    pub fn has_unsigned_webhooks(&self) -> bool {
+        self.attribute("webhook.unsigned") == Some("true")
+    }
+
+    fn setting_kind(&self, name: &str) -> Option<SettingKind> {
+        SettingKind::parse(self.attribute(&format!("setting.{name}.type"))?)
     }
 
     fn seconds(&self, attribute: &str) -> Option<Duration> {
@@ -178,6 +244,19 @@ impl Manifest {
         }
         let mut complete = given.clone();
         complete.retain(|_, value| !value.is_empty());
+        for (name, value) in &complete {
+            match self.setting_kind(name) {
+                Some(kind) if !kind.admits(value) => {
+                    return Err(SettingsError::Value {
+                        carrier: carrier(),
+                        name: name.clone(),
+                        value: value.clone(),
+                        wanted: kind.to_string(),
+                    });
+                }
+                _ => {}
+            }
+        }
         for schema in &self.settings {
             let present = if schema.secret {
                 secrets.contains(&schema.name.as_str())
@@ -251,5 +330,20 @@ mod tests {
         );
         let missing = manifest.complete_settings(&settings(&[("account", "")]), []);
         assert!(matches!(missing, Err(SettingsError::Missing { .. })), "{missing:?}");
+    }
+
+    #[test]
+    fn a_value_is_what_the_manifest_wants() {
+        for (kind, good, bad) in [
+            ("origin", "https://acme.example", "acme.example"),
+            ("origin", "http://127.0.0.1:8080/", "https://acme.example/path"),
+            ("whole", "0", "-1"),
+            ("one-of:us|eu", "eu", "EU"),
+        ] {
+            let kind = SettingKind::parse(kind).expect("a kind");
+            assert!(kind.admits(good), "{good}");
+            assert!(!kind.admits(bad), "{bad}");
+        }
+        assert_eq!(SettingKind::parse("colour"), None);
     }
 }

@@ -104,6 +104,15 @@ pub struct Failure {
     pub attributes: Vec<Attribute>,
 }
 
+impl Failure {
+    /// Whether the plugin says that every message over this route would fail alike, by the attribute `scope` =
+    /// `route`. Said of a message that will never be taken, or may have been, it means nothing.
+    pub fn is_about_route(&self) -> bool {
+        matches!(self.class, FailureClass::Retryable | FailureClass::Throttled)
+            && self.attributes.iter().any(|a| a.name == "scope" && a.value == "route")
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.text, self.code)

@@ -10,8 +10,10 @@ use wasmtime::component::{Component, InstancePre, Linker};
 
 use crate::bindings::{
     carrier::CarrierPluginPre, lookup::LookupPluginPre, renderer::RendererPluginPre,
+    webhook::WebhookPluginPre,
 };
 use crate::cache::Cache;
+use crate::egress::Secrets;
 use crate::engine::Engine;
 use crate::error::{LoadError, PluginError};
 use crate::inspect;
@@ -19,7 +21,7 @@ use crate::limits::Limits;
 use crate::manifest::Manifest;
 use crate::session::Setting;
 use crate::state::State;
-use crate::{carrier, log, renderer, wasi};
+use crate::{carrier, keyed, log, renderer, wasi};
 
 /// What a plugin is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +56,10 @@ pub struct PluginInfo {
     pub manifest: Option<Arc<Manifest>>,
     /// Whether it is a carrier that can be asked by our reference: it exports `lookup`.
     pub lookup: bool,
+    /// Whether it is a carrier that reports: it exports `webhook`.
+    pub webhook: bool,
+    /// The contract's interfaces that it imports, such as `log` and `sign`, sorted.
+    pub imports: Vec<String>,
 }
 
 /// A loaded plugin, ready to be instantiated.
@@ -64,24 +70,30 @@ pub(crate) struct Plugin {
 
 pub(crate) enum Ready {
     Renderer(RendererPluginPre<State>),
-    Carrier(CarrierPluginPre<State>),
-    AskedCarrier(CarrierPluginPre<State>, LookupPluginPre<State>),
+    Carrier(CarrierReady),
+}
+
+/// A carrier with the further abilities that it has.
+pub(crate) struct CarrierReady {
+    pub(crate) carrier: CarrierPluginPre<State>,
+    pub(crate) lookup: Option<LookupPluginPre<State>>,
+    pub(crate) webhook: Option<WebhookPluginPre<State>>,
 }
 
 impl Ready {
-    /// The carrier in it.
-    pub(crate) fn carrier(&self) -> Option<&CarrierPluginPre<State>> {
+    /// The carrier in it. The registry has checked the kind.
+    pub(crate) fn carrier(&self) -> &CarrierReady {
         match self {
-            Self::Carrier(pre) | Self::AskedCarrier(pre, _) => Some(pre),
-            Self::Renderer(_) => None,
+            Self::Carrier(ready) => ready,
+            Self::Renderer(_) => unreachable!("the registry checked the kind"),
         }
     }
 
-    /// The carrier that can be asked in it.
-    pub(crate) fn lookup(&self) -> Option<&LookupPluginPre<State>> {
+    /// The renderer in it. The registry has checked the kind.
+    pub(crate) fn renderer(&self) -> &RendererPluginPre<State> {
         match self {
-            Self::AskedCarrier(_, lookup) => Some(lookup),
-            Self::Renderer(_) | Self::Carrier(_) => None,
+            Self::Renderer(pre) => pre,
+            Self::Carrier(_) => unreachable!("the registry checked the kind"),
         }
     }
 }
@@ -149,6 +161,8 @@ impl Loader<'_> {
             file_bytes: bytes.len(),
             manifest: manifest.map(Arc::new),
             lookup: exports.lookup,
+            webhook: exports.webhook,
+            imports: inspect::contract_imports(&component),
         };
         Ok(Plugin { info, ready })
     }
@@ -195,15 +209,24 @@ impl Loader<'_> {
         let link = || -> wasmtime::Result<Ready> {
             let mut linker = Linker::<State>::new(&self.engine.wasm);
             log::add_to_linker(&mut linker, component)?;
+            if exports.kind == PluginKind::Carrier {
+                keyed::add_to_linker(&mut linker, component)?;
+            }
             wasi::add_to_linker(&mut linker, component)?;
             let instance: InstancePre<State> = linker.instantiate_pre(component)?;
             Ok(match exports.kind {
                 PluginKind::Renderer => Ready::Renderer(RendererPluginPre::new(instance)?),
-                PluginKind::Carrier if exports.lookup => Ready::AskedCarrier(
-                    CarrierPluginPre::new(instance.clone())?,
-                    LookupPluginPre::new(instance)?,
-                ),
-                PluginKind::Carrier => Ready::Carrier(CarrierPluginPre::new(instance)?),
+                PluginKind::Carrier => Ready::Carrier(CarrierReady {
+                    carrier: CarrierPluginPre::new(instance.clone())?,
+                    lookup: exports
+                        .lookup
+                        .then(|| LookupPluginPre::new(instance.clone()))
+                        .transpose()?,
+                    webhook: exports
+                        .webhook
+                        .then(|| WebhookPluginPre::new(instance))
+                        .transpose()?,
+                }),
             })
         };
         link().map_err(|error| LoadError::Contract {
@@ -220,16 +243,22 @@ impl Loader<'_> {
         kind: PluginKind,
         ready: &Ready,
     ) -> Result<Option<Manifest>, LoadError> {
-        let setting =
-            Setting { engine: self.engine, limits: self.limits, plugin: name, kind, now: self.now };
+        let setting = Setting {
+            engine: self.engine,
+            limits: self.limits,
+            plugin: name,
+            kind,
+            now: self.now,
+            secrets: &Secrets::default(),
+        };
         let failed = |source| LoadError::SelfCheck { plugin: name.to_owned(), source };
         match ready {
             Ready::Renderer(pre) => {
                 renderer::self_check(setting, pre).map_err(failed)?;
                 Ok(None)
             }
-            Ready::Carrier(pre) | Ready::AskedCarrier(pre, _) => {
-                let manifest = carrier::describe(setting, pre).map_err(failed)?;
+            Ready::Carrier(ready) => {
+                let manifest = carrier::describe(setting, &ready.carrier).map_err(failed)?;
                 inspect::manifest(name, &manifest)?;
                 Ok(Some(manifest))
             }

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use wasmtime::{Store, Trap};
 
 use crate::deadline::OutOfTime;
+use crate::egress::Secrets;
 use crate::engine::{Engine, STACK_BYTES};
 use crate::error::PluginError;
 use crate::limits::{Limits, Refusal};
@@ -19,6 +20,8 @@ pub(crate) struct Setting<'a> {
     pub(crate) plugin: &'a str,
     pub(crate) kind: PluginKind,
     pub(crate) now: DateTime<Utc>,
+    /// What it may sign and verify with, without ever seeing it.
+    pub(crate) secrets: &'a Secrets,
 }
 
 /// A plugin's instance, made when it is first called and dropped with the batch. After a failure the
@@ -83,6 +86,7 @@ where
             None => self.instantiate()?,
         };
         store.data_mut().wasi.seed(seed);
+        store.data_mut().keys.proved = false;
         state::start_call(&mut store);
         match call(&mut store, &instance) {
             Ok(value) => {
@@ -94,8 +98,8 @@ where
     }
 
     fn instantiate(&self) -> Result<(Store<State>, P), PluginError> {
-        let Setting { engine, limits, plugin, kind, now } = self.setting;
-        let mut store = state::store(engine, limits, plugin, kind, now);
+        let Setting { engine, limits, plugin, kind, now, secrets } = self.setting;
+        let mut store = state::store(engine, limits, plugin, kind, now, secrets);
         match (self.instantiate)(&mut store) {
             Ok(instance) => Ok((store, instance)),
             Err(error) => Err(plugin_error(self.setting, "start", &error, store.data())),

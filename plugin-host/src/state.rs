@@ -4,7 +4,9 @@ use chrono::{DateTime, Utc};
 use wasmtime::Store;
 
 use crate::deadline::Deadline;
+use crate::egress::Secrets;
 use crate::engine::Engine;
+use crate::keyed::Keys;
 use crate::limits::{Limiter, Limits};
 use crate::log::LogSink;
 use crate::registry::PluginKind;
@@ -16,6 +18,7 @@ pub(crate) struct State {
     pub(crate) deadline: Deadline,
     pub(crate) wasi: Neutral,
     pub(crate) log: LogSink,
+    pub(crate) keys: Keys,
 }
 
 /// A fresh store for one batch.
@@ -25,6 +28,7 @@ pub(crate) fn store(
     plugin: &str,
     kind: PluginKind,
     now: DateTime<Utc>,
+    secrets: &Secrets,
 ) -> Store<State> {
     let (memory, deadline) = match kind {
         PluginKind::Renderer => (limits.renderer_memory_bytes, limits.render_deadline),
@@ -35,6 +39,7 @@ pub(crate) fn store(
         deadline: Deadline::new(deadline),
         wasi: Neutral::new(now),
         log: LogSink::new(plugin, limits),
+        keys: Keys::new(secrets.clone()),
     };
     let mut store = Store::new(&engine.wasm, state);
     store.limiter(|state| &mut state.limiter);

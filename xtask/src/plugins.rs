@@ -10,7 +10,17 @@ use crate::say;
 use crate::workspace::Workspace;
 
 /// The plugins that people get; the others are the tests'.
-pub(crate) const BUNDLED: [&str; 2] = ["template.wasm", "twilio.wasm"];
+pub(crate) const BUNDLED: [&str; 9] = [
+    "aws_sms.wasm",
+    "bird.wasm",
+    "infobip.wasm",
+    "plivo.wasm",
+    "sinch.wasm",
+    "telnyx.wasm",
+    "template.wasm",
+    "twilio.wasm",
+    "vonage.wasm",
+];
 
 /// What a component is built for.
 pub(crate) const TARGET: &str = "wasm32-wasip2";
@@ -34,7 +44,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
         let (from, to) = (collected.join(name), to.join(name));
         fs::copy(&from, &to).with_context(|| format!("copy `{}`", from.display()))?;
     }
-    say::line(&format!("{} are in {}", BUNDLED.join(" and "), to.display()));
+    say::line(&format!("{} are in {}", BUNDLED.join(", "), to.display()));
     Ok(())
 }
 

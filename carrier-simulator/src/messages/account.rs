@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 #[derive(Clone)]
 pub struct Account {
     account_sid: String,
+    auth_token: String,
     /// What the header `Authorization` has to be, without its scheme. One for the account itself and
     /// one for its API key.
     credentials: Vec<String>,
@@ -49,12 +50,25 @@ impl Account {
             }
             credentials.push(STANDARD.encode(format!("{sid}:{auth_token}")));
         }
-        Ok(Self { account_sid: account_sid.to_owned(), credentials })
+        let (account_sid, auth_token) = (account_sid.to_owned(), auth_token.to_owned());
+        Ok(Self { account_sid, auth_token, credentials })
     }
 
     /// The account's SID.
     pub fn sid(&self) -> &str {
         &self.account_sid
+    }
+
+    /// The secret, for carriers whose requests are signed with it.
+    pub(crate) fn token(&self) -> &str {
+        &self.auth_token
+    }
+
+    /// Whether a request gives the secret itself under this scheme.
+    pub(crate) fn admits_token(&self, authorization: Option<&str>, scheme: &str) -> bool {
+        authorization.and_then(|text| text.split_once(' ')).is_some_and(|(given, value)| {
+            given.eq_ignore_ascii_case(scheme) && value.trim() == self.auth_token
+        })
     }
 
     /// Whether a request may speak for this account.

@@ -13,6 +13,7 @@ use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::Created;
+use super::beyond::Door;
 use crate::faults::Fault;
 use crate::messages::Refusal;
 
@@ -90,13 +91,14 @@ fn internal_error() -> Refusal {
 
 /// The answer to a request, for every fault that gives one.
 pub(super) fn answer(
+    door: Door,
     fault: Option<Fault>,
     outcome: Result<Created, Refusal>,
 ) -> Response<AnswerBody> {
-    let created = match outcome {
-        Ok(created) => Bytes::from(created.body),
+    let (status, created) = match outcome {
+        Ok(created) => (created.status, Bytes::from(created.body)),
         Err(refused) => {
-            let mut response = refusal(&refused);
+            let mut response = refusal(door, &refused);
             if let Some(Fault::Throttle { retry_after_seconds: Some(seconds), .. }) = fault {
                 response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
             }
@@ -104,32 +106,36 @@ pub(super) fn answer(
         }
     };
     match fault {
-        Some(Fault::ErrorAfter) => refusal(&internal_error()),
+        Some(Fault::ErrorAfter) => refusal(door, &internal_error()),
         Some(Fault::Garbage) => {
             let garbage = Bytes::from_static(b"<html>\xff\xfe{\"sid\": gateway");
-            json(201, AnswerBody::Whole(Full::new(garbage)))
+            json(status, AnswerBody::Whole(Full::new(garbage)))
         }
         Some(Fault::Truncate) => {
             let length = HeaderValue::from(created.len());
             let mut response =
-                json(201, AnswerBody::Broken(Some(created.slice(..created.len() / 2))));
+                json(status, AnswerBody::Broken(Some(created.slice(..created.len() / 2))));
             response.headers_mut().insert(CONTENT_LENGTH, length);
             response
         }
         Some(Fault::SlowDrip { interval: pause }) => {
             let mut clock = interval(pause.max(Duration::from_millis(1)));
             clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            json(201, AnswerBody::Drip { rest: created, clock })
+            json(status, AnswerBody::Drip { rest: created, clock })
         }
-        _ => json(201, AnswerBody::Whole(Full::new(created))),
+        _ => json(status, AnswerBody::Whole(Full::new(created))),
     }
 }
 
 /// The answer to a request that was refused.
-pub(super) fn refusal(refusal: &Refusal) -> Response<AnswerBody> {
-    let body = Full::new(Bytes::from(refusal.to_json()));
+pub(super) fn refusal(door: Door, refusal: &Refusal) -> Response<AnswerBody> {
+    let body = match door {
+        Door::Other(api) => api.refused(refusal).to_string().into_bytes(),
+        _ => refusal.to_json(),
+    };
+    let body = Full::new(Bytes::from(body));
     let mut response = json(refusal.status, AnswerBody::Whole(body));
-    if refusal.status == 401 {
+    if refusal.status == 401 && !matches!(door, Door::Other(_)) {
         let challenge = HeaderValue::from_static("Basic realm=\"Twilio API\"");
         response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
     }

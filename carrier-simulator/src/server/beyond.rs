@@ -12,15 +12,16 @@ use hyper::header::HeaderMap;
 use hyper::{Method, Response};
 
 use super::answer::{self, AnswerBody};
-use super::{Carrier, Created, REFERENCE_HEADER, now};
+use super::{Carrier, Created, asked, now};
+use crate::apis::{Api, Incoming};
 use crate::log::LogEntry;
-use crate::messages::{self, Asked, Refusal};
+use crate::messages::{self, Account, Refusal};
 
 /// The header in which a client gives its key.
 pub const KEY_HEADER: &str = "idempotency-key";
 
 /// Where messages are handed in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Door {
     /// Twilio's own.
     Twilio,
@@ -28,13 +29,22 @@ pub(super) enum Door {
     Keyed,
     /// `/queried/{AccountSid}/messages`.
     Queried,
+    /// Another carrier's.
+    Other(Api),
 }
 
 impl Door {
     /// The door in a path, and the account.
-    pub(super) fn in_path(path: &str) -> Option<(Self, &str)> {
+    pub(super) fn in_path<'a>(
+        path: &'a str,
+        headers: &HeaderMap,
+        known: &'a Account,
+    ) -> Option<(Self, &'a str)> {
         if let Some(account) = messages::account_in_path(path) {
             return Some((Self::Twilio, account));
+        }
+        if let Some((api, account)) = Api::in_path(path, headers, known) {
+            return Some((Self::Other(api), account));
         }
         let (door, rest) = match path.strip_prefix("/keyed/") {
             Some(rest) => (Self::Keyed, rest),
@@ -43,6 +53,14 @@ impl Door {
         let account = rest.strip_suffix("/messages")?;
         (!account.contains('/')).then_some((door, account))
     }
+
+    fn keeps_keys(self) -> bool {
+        match self {
+            Self::Keyed => true,
+            Self::Other(api) => api.keeps_keys(),
+            Self::Twilio | Self::Queried => false,
+        }
+    }
 }
 
 /// What the carrier remembers of messages it took.
@@ -50,8 +68,8 @@ impl Door {
 pub(super) struct Memory {
     /// By key.
     kept: Mutex<HashMap<String, Kept>>,
-    /// Messages' ids, by the client's reference.
-    taken: Mutex<HashMap<String, Vec<String>>>,
+    /// Messages' ids, by the door and the client's reference.
+    taken: Mutex<HashMap<(Door, String), Vec<String>>>,
 }
 
 #[derive(Clone, Debug)]
@@ -77,39 +95,38 @@ impl Memory {
     pub(super) fn remember(
         &self,
         door: Door,
-        headers: &HeaderMap,
+        (headers, reference): (&HeaderMap, Option<&str>),
         request: &Bytes,
         created: &Created,
     ) {
-        let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        match (door, header(KEY_HEADER), header(REFERENCE_HEADER)) {
-            (Door::Keyed, Some(key), _) => {
-                let kept = Kept { request: request.clone(), created: created.clone() };
-                let mut all = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-                all.entry(key.to_owned()).or_insert(kept);
-            }
-            (Door::Queried, _, Some(reference)) => {
-                let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-                taken.entry(reference.to_owned()).or_default().push(created.sid.clone());
-            }
-            _ => {}
+        let key = headers.get(KEY_HEADER).and_then(|value| value.to_str().ok());
+        if let (true, Some(key)) = (door.keeps_keys(), key) {
+            let kept = Kept { request: request.clone(), created: created.clone() };
+            let mut all = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            all.entry(key.to_owned()).or_insert(kept);
+        }
+        if let (Door::Queried | Door::Other(_), Some(reference)) = (door, reference) {
+            let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+            taken.entry((door, reference.to_owned())).or_default().push(created.sid.clone());
         }
     }
 
-    fn taken(&self, reference: &str) -> Vec<String> {
+    fn taken(&self, door: Door, reference: &str) -> Vec<String> {
         let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        taken.get(reference).cloned().unwrap_or_default()
+        taken.get(&(door, reference.to_owned())).cloned().unwrap_or_default()
     }
 }
 
 /// The key of a request, where its door wants one.
 pub(super) fn key(door: Door, headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
-    if door != Door::Keyed {
+    if !door.keeps_keys() {
         return Ok(None);
     }
     let key = headers.get(KEY_HEADER).and_then(|value| value.to_str().ok());
     match key.filter(|key| !key.is_empty()) {
         Some(key) => Ok(Some(key)),
+        // Whoever gives none is not protected.
+        None if door != Door::Keyed => Ok(None),
         None => Err(Refusal::new(400, 20400, "An idempotency key is required")),
     }
 }
@@ -118,21 +135,33 @@ impl Carrier {
     /// Which messages it took under a reference. The question is written down, too.
     pub(super) fn look_up(
         &self,
-        asked: &Asked<'_>,
-        query: &str,
+        (door, account): (Door, &str),
+        request: &Incoming<'_>,
+        parameter: &str,
     ) -> io::Result<Response<AnswerBody>> {
-        if let Err(refusal) = messages::admit(&self.account, asked) {
-            return Ok(answer::refusal(&refusal));
-        }
-        let mut pairs = form_urlencoded::parse(query.as_bytes());
-        let Some((_, reference)) = pairs.find(|(name, _)| name == "reference") else {
-            return Ok(answer::refusal(&Refusal::new(400, 20400, "A reference is required")));
+        let admitted = match door {
+            Door::Other(api) => api.admit(&self.account, account, request),
+            _ => messages::admit(&self.account, &asked(account, request.headers, &[])),
         };
-        let sids = self.memory.taken(&reference);
+        if let Err(refusal) = admitted {
+            return Ok(answer::refusal(door, &refusal));
+        }
+        let query = request.uri.query().unwrap_or_default();
+        let mut pairs = form_urlencoded::parse(query.as_bytes());
+        let Some((_, reference)) = pairs.find(|(name, _)| name == parameter) else {
+            return Ok(answer::refusal(door, &Refusal::new(400, 20400, "A reference is required")));
+        };
+        let sids = self.memory.taken(door, &reference);
+        let body = if let Door::Other(api) = door {
+            api.found(&reference, &sids)
+        } else {
+            let sid = |sid: &String| serde_json::json!({ "sid": sid });
+            serde_json::json!({ "messages": sids.iter().map(sid).collect::<Vec<_>>() })
+        };
         self.log.append(&LogEntry {
             at: now(),
             reference: Some(reference.into_owned()),
-            account: asked.account.to_owned(),
+            account: account.to_owned(),
             to: String::new(),
             from: String::new(),
             segments: 0,
@@ -142,13 +171,16 @@ impl Carrier {
             accepted: false,
         })?;
         self.counters.count("look-up", None);
-        let messages: Vec<_> = sids.iter().map(|sid| serde_json::json!({ "sid": sid })).collect();
-        let body = serde_json::json!({ "messages": messages }).to_string();
-        Ok(answer::json(200, AnswerBody::Whole(Full::new(Bytes::from(body)))))
+        let body = AnswerBody::Whole(Full::new(Bytes::from(body.to_string())));
+        Ok(answer::json(200, body))
     }
 }
 
-/// Whether a method hands a message in, or asks, at this door.
-pub(super) fn asks(door: Door, method: &Method) -> bool {
-    door == Door::Queried && method == Method::GET
+/// The parameter by which a request asks about a message at this door, when it does not hand one in.
+pub(super) fn asks(door: Door, request: &Incoming<'_>) -> Option<&'static str> {
+    match door {
+        Door::Queried if request.method == Method::GET => Some("reference"),
+        Door::Other(api) => api.asks(request),
+        _ => None,
+    }
 }

@@ -13,6 +13,7 @@ use hyper::{Method, Request, Response};
 use serde::{Deserialize, Serialize};
 
 use super::answer::{self, AnswerBody};
+use super::beyond::Door;
 use super::{Carrier, read};
 use crate::faults::FaultPlan;
 use crate::messages::Refusal;
@@ -67,7 +68,7 @@ impl Carrier {
     ) -> io::Result<Response<AnswerBody>> {
         let authorization = request.headers().get(AUTHORIZATION);
         if !self.account.admits(authorization.and_then(|value| value.to_str().ok())) {
-            return Ok(answer::refusal(&Refusal::new(401, 20003, "Authenticate")));
+            return Ok(answer::refusal(Door::Twilio, &Refusal::new(401, 20003, "Authenticate")));
         }
         let (head, body) = request.into_parts();
         match (head.method, head.uri.path()) {
@@ -75,7 +76,7 @@ impl Carrier {
             (Method::PUT, "/_simulator/faults") => {
                 let body = match read(body).await? {
                     Ok(body) => body,
-                    Err(refusal) => return Ok(answer::refusal(&refusal)),
+                    Err(refusal) => return Ok(answer::refusal(Door::Twilio, &refusal)),
                 };
                 let plan = std::str::from_utf8(&body)
                     .map_err(anyhow::Error::from)
@@ -86,12 +87,13 @@ impl Carrier {
                         *self.faults.lock().unwrap_or_else(PoisonError::into_inner) = plan;
                         Ok(json(&serde_json::json!({})))
                     }
-                    Err(reason) => {
-                        Ok(answer::refusal(&Refusal::new(400, 20001, format!("{reason:#}"))))
-                    }
+                    Err(reason) => Ok(answer::refusal(
+                        Door::Twilio,
+                        &Refusal::new(400, 20001, format!("{reason:#}")),
+                    )),
                 }
             }
-            _ => Ok(answer::refusal(&Refusal::new(404, 20404, "not found"))),
+            _ => Ok(answer::refusal(Door::Twilio, &Refusal::new(404, 20404, "not found"))),
         }
     }
 }

@@ -3,8 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use dripline_conformance::{CasesError, Verdict, run};
+use dripline_conformance::{CaseClock, CasesError, Verdict, run};
 use dripline_plugin_host::{HostOptions, Limits, PluginHost, PluginInfo};
 
 /// Where `cargo xtask test` has put the components.
@@ -14,19 +15,21 @@ fn component(name: &str) -> PathBuf {
         .join(format!("{name}.wasm"))
 }
 
-fn loaded(name: &str) -> (PluginHost, PluginInfo) {
+fn loaded(name: &str) -> (PluginHost, PluginInfo, CaseClock) {
     // Time enough for a machine that does ten things at once.
     let deadline = std::time::Duration::from_secs(2);
     let limits =
         Limits { carrier_deadline: deadline, render_deadline: deadline, ..Limits::default() };
-    let host = PluginHost::new(HostOptions { limits, ..HostOptions::default() }).unwrap();
+    let clock = CaseClock::default();
+    let options = HostOptions { limits, clock: Arc::new(clock.clone()), ..HostOptions::default() };
+    let host = PluginHost::new(options).unwrap();
     let info = host.load_file(&component(name)).unwrap();
-    (host, info)
+    (host, info, clock)
 }
 
 async fn verdict(name: &str, folder: Option<&Path>) -> Verdict {
-    let (host, info) = loaded(name);
-    run(&host, &info, folder).await.unwrap()
+    let (host, info, clock) = loaded(name);
+    run(&host, &info, folder, &clock).await.unwrap()
 }
 
 /// Case and first problem of what failed.
@@ -41,9 +44,10 @@ fn plugins() -> PathBuf {
 
 #[tokio::test]
 async fn the_bundled_plugins_keep_their_promises() {
-    for name in ["twilio", "template"] {
+    let carriers = ["aws-sms", "bird", "infobip", "plivo", "sinch", "telnyx", "twilio", "vonage"];
+    for name in carriers.into_iter().chain(["template"]) {
         let folder = plugins().join(name).join("cases");
-        let verdict = verdict(name, Some(&folder)).await;
+        let verdict = verdict(&name.replace('-', "_"), Some(&folder)).await;
         assert_eq!(failed(&verdict), [], "{name}");
         assert!(verdict.checks.len() > 10, "{name}");
     }
@@ -66,11 +70,15 @@ async fn a_carrier_that_takes_everything_for_accepted_is_found_out() {
 
 /// Runs cases of the carrier `hostile-corpus`, which does what its message's text says.
 async fn with_cases(cases: &str) -> Result<Verdict, CasesError> {
-    let folder = tempfile::tempdir().unwrap();
     let settings = "[settings]\nbase_url = \"https://api.example.com\"\n";
-    std::fs::write(folder.path().join("cases.toml"), format!("{settings}{cases}")).unwrap();
-    let (host, info) = loaded("hostile_corpus");
-    run(&host, &info, Some(folder.path())).await
+    cases_of("hostile_corpus", &format!("{settings}{cases}")).await
+}
+
+async fn cases_of(plugin: &str, cases: &str) -> Result<Verdict, CasesError> {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("cases.toml"), cases).unwrap();
+    let (host, info, clock) = loaded(plugin);
+    run(&host, &info, Some(folder.path()), &clock).await
 }
 
 #[tokio::test]
@@ -114,6 +122,61 @@ async fn each_promise_of_a_case_can_be_broken() {
 }
 
 #[tokio::test]
+async fn a_carrier_that_believes_what_is_not_proved_is_found_out() {
+    for (hook, expected) in [
+        ("hook.body = 'careless'\nreceipts = []", "believed a request without checking"),
+        ("hook.body = 'wrong'\nreceipts = []", "believed a request without checking"),
+        (
+            "hook.body = 'a report'\nreceipts = []",
+            "the request is rejected: the signature is missing",
+        ),
+        ("hook.body = 'panic'\nreceipts = []", "trapped in `webhook.parse`"),
+        ("hook.body = 'a report'\nrejected = 'stale'", "the rejection is \"forged\" and should be"),
+        // The signature is of nothing, so that a body cut off to nothing is believed as well.
+        (
+            "hook.headers = { x-signature = 'ad71148c79f21ab9eec51ea5c7dd2b668792f7c0d3534ae66b22f71c61523fb3' }\nhook.body = 'half'\n\
+             receipts = [{ carrier_reference = 'm1', progress = 'delivered' }]",
+            "the signature does not cover the body",
+        ),
+        (
+            "hook.headers = { x-password = 'test' }\nhook.body = 'password'\n\
+             receipts = [{ carrier_reference = 'm2', progress = 'delivered' }]",
+            "the list of receipts is",
+        ),
+    ] {
+        let case = format!(
+            "[settings]\napi_base = 'https://api.example.com'\n[secrets]\nkey = 'test'\n\
+             [[case]]\nname = 'it'\nhook.url = 'https://dripline.example/'\n{hook}\n"
+        );
+        let verdict = cases_of("signing_carrier", &case).await.unwrap();
+        let failed = failed(&verdict);
+        let found = failed.iter().find(|(name, _)| *name == "it");
+        assert!(found.is_some_and(|(_, problem)| problem.contains(expected)), "{hook}: {failed:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_carrier_that_can_be_asked_is_asked() {
+    let head = "[settings]\naccount_sid = 'AC1'\napi_base = 'https://api.example.com'\n\
+                [[case]]\nname = 'it'\nquestion = { reference = 'r' }\n";
+    let body = "response = { status = 200, body = '{\"messages\":[{\"sid\":\"SM1\"}]}' }\n";
+    for (rest, expected) in [
+        (format!("{body}found = ['SM1']"), None),
+        (format!("{body}found = []"), Some("the list of ids is [\"SM1\"] and should be []")),
+        ("request.url = 'x'".to_owned(), Some("the method is \"GET\" and should be \"POST\"")),
+        ("refused = { class = 'permanent', code = 'x' }".to_owned(), Some("the question is Ok")),
+    ] {
+        let verdict = cases_of("queried_carrier", &format!("{head}{rest}\n")).await.unwrap();
+        let failed = failed(&verdict);
+        let found = failed.iter().find(|(name, _)| *name == "it").map(|(_, problem)| *problem);
+        match expected {
+            None => assert_eq!(found, None, "{rest}"),
+            Some(text) => assert!(found.is_some_and(|p| p.contains(text)), "{rest}: {failed:?}"),
+        }
+    }
+}
+
+#[tokio::test]
 async fn cases_that_are_not_understood_are_an_error_with_its_place() {
     let error = with_cases("[[case]]\nname = 'it'\nrespones = 1\n").await.unwrap_err();
     let text = error.to_string();
@@ -122,8 +185,8 @@ async fn cases_that_are_not_understood_are_an_error_with_its_place() {
         "{text}"
     );
     let folder = tempfile::tempdir().unwrap();
-    let (host, info) = loaded("template");
-    let error = run(&host, &info, Some(folder.path())).await.unwrap_err();
+    let (host, info, clock) = loaded("template");
+    let error = run(&host, &info, Some(folder.path()), &clock).await.unwrap_err();
     assert!(matches!(error, CasesError::None { .. }), "{error:?}");
 }
 

@@ -68,9 +68,13 @@ fn what_counts() {
     for status in [401, 407, 408, 429, 500, 502, 503, 504, 599] {
         check(Symptom::Answered(status), Sign::Down);
     }
-    for symptom in
-        [Symptom::Unreachable, Symptom::NoAnswer, Symptom::PluginFailed, Symptom::Unusable]
-    {
+    for symptom in [
+        Symptom::Unreachable,
+        Symptom::NoAnswer,
+        Symptom::PluginFailed,
+        Symptom::RouteRefused,
+        Symptom::Unusable,
+    ] {
         check(symptom, Sign::Down);
     }
     check(Symptom::Nothing, Sign::Silent);

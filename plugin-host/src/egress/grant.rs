@@ -174,6 +174,11 @@ impl Grant {
         Ok(Self::of(granted, route.allow_loopback, secrets))
     }
 
+    /// The secrets that the manifest declares and the route gives.
+    pub fn secrets(&self) -> &Secrets {
+        &self.0.secrets
+    }
+
     /// Every origin granted, sorted.
     pub fn origins(&self) -> impl Iterator<Item = &Origin> {
         self.0.targets.iter().map(|target| &target.origin)

@@ -44,7 +44,7 @@ impl Secrets {
         self.0.keys().map(String::as_str)
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(AsRef::as_ref)
     }
 

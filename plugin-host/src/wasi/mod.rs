@@ -57,6 +57,11 @@ impl Neutral {
         Self { printed: Tail::default(), now, random: 0 }
     }
 
+    /// When its batch began.
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        self.now
+    }
+
     /// Makes everything random depend on `text` alone, so that a call can be repeated exactly.
     pub(crate) fn seed(&mut self, text: &str) {
         // FNV-1a: spreads well enough for a seed.

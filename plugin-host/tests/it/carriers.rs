@@ -38,7 +38,8 @@ fn patient_host() -> PluginHost {
 
 async fn build(host: &PluginHost, texts: &[&str]) -> Vec<Result<Request, CallError>> {
     let messages = texts.iter().map(|text| outgoing(text)).collect();
-    host.build_requests(HOSTILE, &settings("http://127.0.0.1:1"), messages).await
+    host.build_requests(HOSTILE, &settings("http://127.0.0.1:1"), &Secrets::default(), messages)
+        .await
 }
 
 /// A built request in one word.
@@ -166,7 +167,7 @@ async fn what_a_hostile_carrier_builds_does_not_leave() {
         ["forbidden-header", "crlf", "exfiltrate", "exfiltrate-body", "other-secret", "hello"];
     let messages = texts.iter().map(|text| outgoing(text)).collect();
     let mut sent = Vec::new();
-    for built in host.build_requests(HOSTILE, &settings, messages).await {
+    for built in host.build_requests(HOSTILE, &settings, &Secrets::default(), messages).await {
         sent.push(egress.send(&grant, built.unwrap()).await);
     }
     for (text, outcome) in texts.iter().zip(&sent[..5]) {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dripline_plugin_host::egress::Secrets;
 use dripline_plugin_host::{CallError, DuplicateClass, PluginError, Question, Response, Settings};
 
 use crate::fixtures::host;
@@ -32,7 +33,7 @@ async fn a_carrier_that_exports_lookup_can_be_asked() {
     assert_eq!(able, expected.map(|(name, lookup)| (name.to_owned(), lookup)));
 
     let questions = vec![question("in5-7-1"), question("{{secret:auth_token}}"), question("a b")];
-    let built = host.build_questions(QUERIED, &settings(), questions).await;
+    let built = host.build_questions(QUERIED, &settings(), &Secrets::default(), questions).await;
     let request = built[0].as_ref().unwrap();
     let url = "http://127.0.0.1:1/queried/AC1/messages?reference=in5-7-1";
     assert_eq!((request.method.as_str(), request.url.as_str()), ("GET", url));
@@ -71,7 +72,9 @@ async fn answers_to_questions_are_read_one_by_one() {
 #[tokio::test]
 async fn a_carrier_without_lookup_says_so() {
     let host = host(&["keyed-carrier"]);
-    let built = host.build_questions("keyed-carrier", &settings(), vec![question("x")]).await;
+    let built = host
+        .build_questions("keyed-carrier", &settings(), &Secrets::default(), vec![question("x")])
+        .await;
     let error = PluginError::NoLookup { plugin: "keyed-carrier".to_owned() };
     assert_eq!(built, [Err(CallError::Plugin(error.clone()))]);
     assert_eq!(

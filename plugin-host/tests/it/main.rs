@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod carriers;
+mod contract_page;
 mod corpus;
 mod egress;
 mod fixtures;
@@ -11,3 +12,4 @@ mod loading;
 mod lookup;
 mod quotes;
 mod server;
+mod webhook;

@@ -32,9 +32,32 @@ pub mod lookup_world {
         pub_export_macro: true,
         default_bindings_module: "dripline_plugin_sdk::edge::lookup_world",
         with: {
-            "dripline:plugin/http@0.1.0": super::carrier_world::dripline::plugin::http,
-            "dripline:plugin/carrier-types@0.1.0": super::carrier_world::dripline::plugin::carrier_types,
+            "dripline:plugin/http@0.1.1": super::carrier_world::dripline::plugin::http,
+            "dripline:plugin/carrier-types@0.1.1": super::carrier_world::dripline::plugin::carrier_types,
         },
+    });
+}
+
+#[expect(missing_docs, clippy::pedantic, reason = "generated code")]
+pub mod webhook_world {
+    wit_bindgen::generate!({
+        path: "../wit",
+        world: "webhook-plugin",
+        pub_export_macro: true,
+        default_bindings_module: "dripline_plugin_sdk::edge::webhook_world",
+        with: {
+            "dripline:plugin/http@0.1.1": super::carrier_world::dripline::plugin::http,
+            "dripline:plugin/carrier-types@0.1.1": super::carrier_world::dripline::plugin::carrier_types,
+        },
+    });
+}
+
+#[expect(missing_docs, clippy::pedantic, reason = "generated code")]
+pub mod imports_world {
+    wit_bindgen::generate!({
+        path: "../wit",
+        world: "carrier-imports",
+        default_bindings_module: "dripline_plugin_sdk::edge::imports_world",
     });
 }
 
@@ -43,6 +66,7 @@ use carrier_world::dripline::plugin::http;
 use carrier_world::exports::dripline::plugin::carrier as carrier_export;
 use lookup_world::exports::dripline::plugin::lookup as lookup_export;
 use renderer_world::exports::dripline::plugin::renderer as renderer_export;
+use webhook_world::exports::dripline::plugin::webhook as webhook_export;
 
 pub(crate) fn log(level: log::Level, message: &str) {
     use carrier_world::dripline::plugin::log::{Level, write};
@@ -53,6 +77,15 @@ pub(crate) fn log(level: log::Level, message: &str) {
         log::Level::Error => Level::Error,
     };
     write(level, message);
+}
+
+impl From<crate::Hash> for imports_world::dripline::plugin::sign::Hash {
+    fn from(hash: crate::Hash) -> Self {
+        match hash {
+            crate::Hash::Sha1 => Self::Sha1,
+            crate::Hash::Sha256 => Self::Sha256,
+        }
+    }
 }
 
 /// Exports `C` as the interface `carrier`.
@@ -128,6 +161,52 @@ impl<L: crate::Lookup + 'static> lookup_export::Guest for LookupEdge<L> {
             .map(|found| found.map(accepted))
             .map_err(failure)
     }
+}
+
+/// Exports `W` as the interface `webhook`.
+pub struct WebhookEdge<W>(PhantomData<W>);
+
+impl<W: crate::Webhook + 'static> webhook_export::Guest for WebhookEdge<W> {
+    fn parse(
+        settings: Vec<types::Setting>,
+        hook: webhook_export::Hook,
+    ) -> Result<webhook_export::Heard, webhook_export::Rejection> {
+        let hook = crate::Hook {
+            method: hook.method,
+            url: hook.url,
+            headers: hook.headers.into_iter().map(|h| (h.name, h.value)).collect(),
+            body: hook.body,
+        };
+        let heard = W::parse(&from_host(settings), &hook);
+        heard.map(heard_of).map_err(|rejection| webhook_export::Rejection {
+            code: rejection.code,
+            text: rejection.text,
+        })
+    }
+}
+
+fn heard_of(heard: crate::Heard) -> webhook_export::Heard {
+    let receipts = heard.receipts.into_iter().map(|receipt| webhook_export::Receipt {
+        reference: receipt.reference,
+        carrier_reference: receipt.carrier_reference,
+        progress: match receipt.progress {
+            crate::Progress::Queued => webhook_export::Progress::Queued,
+            crate::Progress::Sent => webhook_export::Progress::Sent,
+            crate::Progress::Delivered => webhook_export::Progress::Delivered,
+            crate::Progress::Undelivered => webhook_export::Progress::Undelivered,
+        },
+        code: receipt.code,
+        text: receipt.text,
+        attributes: attributes(receipt.attributes),
+    });
+    let inbound = heard.inbound.into_iter().map(|inbound| webhook_export::Inbound {
+        carrier_reference: inbound.carrier_reference,
+        sender: inbound.sender.expose().to_owned(),
+        recipient: inbound.recipient,
+        text: inbound.text.expose().to_owned(),
+        attributes: attributes(inbound.attributes),
+    });
+    webhook_export::Heard { receipts: receipts.collect(), inbound: inbound.collect() }
 }
 
 fn question(question: lookup_export::Question) -> crate::Question {

@@ -6,7 +6,7 @@
 //! clock or a secret; a secret is *named* in a [`Credential`], and the host inserts its value.
 //!
 //! Everything here is plain Rust and works natively, so that a plugin is tested by `cargo test`. Only
-//! [`export_carrier!`], [`export_lookup!`] and [`export_renderer!`] know of WebAssembly.
+//! [`export_carrier!`], [`export_lookup!`], [`export_webhook!`] and [`export_renderer!`] know of WebAssembly.
 //!
 //! # A carrier
 //! ```
@@ -84,15 +84,19 @@
 //! Cases are data; the feature `testing` runs them. See the module `testing`.
 //!
 //! # What is where
-//! [`Carrier`] and [`Renderer`] are what a plugin implements, and [`Lookup`] what a carrier may besides;
+//! [`Carrier`] and [`Renderer`] are what a plugin implements, [`Lookup`] and [`Webhook`] what a carrier may
+//! besides, with [`sign`] and [`verify`] for keyed hashes under secrets that are only named;
 //! [`Manifest`] describes a carrier;
 //! [`Request`], [`Response`] and [`http`] are HTTP as values; [`Failure`] says what went wrong;
 //! [`Sensitive`] and [`redact`] keep people out of logs; [`mod@log`] is for the author's own lines.
 
 mod carrier;
+pub mod clock;
+pub mod codes;
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]
 pub mod edge;
+pub mod encoding;
 pub mod http;
 pub mod log;
 mod lookup;
@@ -100,16 +104,22 @@ mod manifest;
 pub mod redact;
 mod renderer;
 mod settings;
+pub mod sign;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod verify;
+mod webhook;
 
 pub use carrier::{Accepted, Attribute, Carrier, Failure, FailureClass, Outgoing};
+pub use codes::{Code, Codes, Meaning};
 pub use http::{Credential, Request, Response};
 pub use lookup::{Lookup, Question};
 pub use manifest::{Atom, DuplicateClass, Manifest, SegmentRules, Setting};
 pub use redact::Sensitive;
 pub use renderer::{Fields, Problem, RenderError, Renderer};
 pub use settings::Settings;
+pub use sign::Hash;
+pub use webhook::{Heard, Hook, Inbound, Progress, Receipt, Rejection, Webhook};
 
 /// Makes this crate's component a carrier. Once, in the crate's root.
 #[macro_export]
@@ -131,6 +141,18 @@ macro_rules! export_lookup {
         const _: () = {
             type Edge = $crate::edge::LookupEdge<$carrier>;
     $crate::edge::lookup_world::export!(Edge with_types_in $crate::edge::lookup_world);
+        };
+    };
+}
+
+/// Lets this crate's carrier read what it is told afterwards. Once, beside [`export_carrier!`].
+#[macro_export]
+macro_rules! export_webhook {
+    ($carrier:ty) => {
+        #[cfg(target_family = "wasm")]
+        const _: () = {
+            type Edge = $crate::edge::WebhookEdge<$carrier>;
+    $crate::edge::webhook_world::export!(Edge with_types_in $crate::edge::webhook_world);
         };
     };
 }

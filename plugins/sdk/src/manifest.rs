@@ -40,6 +40,10 @@ impl Manifest {
     /// Adds a setting.
     #[must_use]
     pub fn setting(mut self, setting: Setting) -> Self {
+        if let Some(kind) = &setting.kind {
+            let name = format!("setting.{}.type", setting.name);
+            self.attributes.push(Attribute::new(name, kind));
+        }
         self.settings.push(setting);
         self
     }
@@ -74,6 +78,38 @@ impl Manifest {
             .attribute("lookup.final-after-seconds", seconds.to_string())
     }
 
+    /// Says that the carrier signs nothing of what it tells a [`crate::Webhook`]. The secret part of the
+    /// callback's address is then all that keeps others from telling lies.
+    #[must_use]
+    pub fn unsigned_webhooks(self) -> Self {
+        self.attribute("webhook.unsigned", "true")
+    }
+
+    /// Says at most how many segments one sender may send in a second, by the carrier's documentation.
+    /// A hint for whoever adds a route.
+    #[must_use]
+    pub fn segments_per_second(self, segments: u32) -> Self {
+        self.attribute("throttle.segments-per-second", segments.to_string())
+    }
+
+    /// Says at most how many segments one sender may send in a day, by the carrier's documentation. A hint
+    /// for whoever adds a route.
+    #[must_use]
+    pub fn segments_per_day(self, segments: u32) -> Self {
+        self.attribute("throttle.segments-per-day", segments.to_string())
+    }
+
+    /// Says that a text has at most so many characters, whatever its segments.
+    #[must_use]
+    pub fn max_characters(self, characters: u32) -> Self {
+        self.attribute("text.max-characters", characters.to_string())
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn has_unsigned_webhooks(&self) -> bool {
+        self.attributes.iter().any(|a| a.name == "webhook.unsigned" && a.value == "true")
+    }
+
     /// Says how segments are counted.
     #[must_use]
     pub fn segments(mut self, rules: SegmentRules) -> Self {
@@ -102,12 +138,21 @@ pub struct Setting {
     pub default: Option<String>,
     /// A secret's value never reaches the plugin; the plugin names it in a credential.
     pub secret: bool,
+    /// What a value must be, as the manifest's attribute `setting.NAME.type` says it; any text without it.
+    pub kind: Option<String>,
 }
 
 impl Setting {
     /// A setting that every route gives.
     pub fn required(name: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { name: name.into(), text: text.into(), required: true, default: None, secret: false }
+        Self {
+            name: name.into(),
+            text: text.into(),
+            required: true,
+            default: None,
+            secret: false,
+            kind: None,
+        }
     }
 
     /// A setting that a route may give.
@@ -118,6 +163,35 @@ impl Setting {
     /// A secret that every route gives, by reference.
     pub fn secret(name: impl Into<String>, text: impl Into<String>) -> Self {
         Self { secret: true, ..Self::required(name, text) }
+    }
+
+    /// A secret that a route may give.
+    pub fn optional_secret(name: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { required: false, ..Self::secret(name, text) }
+    }
+
+    /// Says that a value is an origin, `https://host[:port]`. The host refuses any other.
+    #[must_use]
+    pub fn origin(self) -> Self {
+        Self { kind: Some("origin".to_owned()), ..self }
+    }
+
+    /// Says that a value is a whole number from 0. The host refuses any other.
+    #[must_use]
+    pub fn whole(self) -> Self {
+        Self { kind: Some("whole".to_owned()), ..self }
+    }
+
+    /// Says that a value is `true` or `false`. The host refuses any other.
+    #[must_use]
+    pub fn flag(self) -> Self {
+        self.one_of(&["true", "false"])
+    }
+
+    /// Says that a value is one of these words. The host refuses any other.
+    #[must_use]
+    pub fn one_of(self, words: &[&str]) -> Self {
+        Self { kind: Some(format!("one-of:{}", words.join("|"))), ..self }
     }
 
     /// Says what holds when the route does not set it. The setting is then optional.

@@ -40,6 +40,31 @@
 //! Instead of `request`, `refused` is the failure of `send_request`; instead of `failure`,
 //! `accepted = { carrier_references = [".."] }` is what the response means.
 //!
+//! A carrier that can be asked ([`lookup_cases`]) has cases with a `question`, whose `request` asks and
+//! whose `response` means `found = ["id"]`, `found = []` (the carrier does not have it) or a `failure`:
+//! ```toml
+//! [[case]]
+//! name = "the carrier has it"
+//! question = { reference = "in5-7-1" }
+//! response = { status = 200, body = '{"messages":[{"id":"m1"}]}' }
+//! found = ["m1"]
+//! ```
+//! A carrier that reports ([`webhook_cases`]) has cases with a `hook`, at the time `now` in seconds since
+//! 1970 and with the `secrets` of the case or of the file, which are the tests' own:
+//! ```toml
+//! [secrets]
+//! signing_key = "for tests only"
+//!
+//! [[case]]
+//! name = "a message arrived"
+//! now = 1795348800
+//! hook.url = "https://dripline.example/hooks/acme"
+//! hook.headers = { x-acme-signature = "5f2c.." }
+//! hook.body = '{"id":"m1","status":"delivered"}'
+//! receipts = [{ carrier_reference = "m1", progress = "delivered" }]
+//! inbound = []                        # or `rejected = "forged"` instead of both
+//! ```
+//!
 //! For every case is checked as well: the same twice gives the same; the request goes to an origin of
 //! the manifest, with secrets that the manifest declares and headers that are headers; no failure
 //! quotes the recipient or the text; a response that is cut off or garbage makes no panic, and after a
@@ -58,7 +83,10 @@
 //! ```
 
 mod carrier;
+pub(crate) mod keyed;
+mod lookup;
 mod renderer;
+mod webhook;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -71,6 +99,22 @@ use serde::de::DeserializeOwned;
 /// When a case fails, naming every one that does; and when there is none.
 pub fn carrier_cases<C: crate::Carrier>(folder: impl AsRef<Path>) {
     run(folder.as_ref(), carrier::run::<C>);
+}
+
+/// Runs the cases of a carrier that can be asked: those with a `question`.
+///
+/// # Panics
+/// When a case fails, naming every one that does; and when there is none.
+pub fn lookup_cases<L: crate::Lookup>(folder: impl AsRef<Path>) {
+    run(folder.as_ref(), lookup::run::<L>);
+}
+
+/// Runs the cases of a carrier that reports: those with a `hook`.
+///
+/// # Panics
+/// When a case fails, naming every one that does; and when there is none.
+pub fn webhook_cases<W: crate::Carrier + crate::Webhook>(folder: impl AsRef<Path>) {
+    run(folder.as_ref(), webhook::run::<W>);
 }
 
 /// Runs a renderer's cases: every `*.toml` in the folder.

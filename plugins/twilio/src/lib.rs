@@ -11,6 +11,7 @@
 //! | `auth_token` | a secret: the account's auth token, or the API key's secret |
 //! | `api_key_sid` | optional: an API key, `SK…`, to authenticate with instead of the account |
 //! | `messaging_service_sid` | optional: a messaging service, `MG…`, that chooses the sender |
+//! | `account_token` | optional, a secret: the account's auth token, which signs webhooks, where `auth_token` is an API key's secret |
 //! | `api_base` | optional: another origin, such as a region's or a simulator's |
 //!
 //! # Facts that shape it
@@ -29,12 +30,13 @@
 //! [21617]: https://www.twilio.com/docs/api/errors/21617
 
 mod errors;
+mod webhook;
 
 use std::borrow::Cow;
 
 use dripline_plugin_sdk::{
     Accepted, Atom, Carrier, DuplicateClass, Failure, Manifest, Outgoing, Request, Response,
-    SegmentRules, Setting, Settings, export_carrier, http,
+    SegmentRules, Setting, Settings, export_carrier, export_webhook, http,
 };
 use serde::Deserialize;
 
@@ -64,6 +66,10 @@ impl Carrier for Twilio {
                 "auth_token",
                 "The account's auth token, or the secret of the API key.",
             ))
+            .setting(Setting::optional_secret(
+                "account_token",
+                "The account's auth token, which signs webhooks, where auth_token is an API key's secret.",
+            ))
             .setting(Setting::optional(
                 "api_key_sid",
                 "An API key's SID, SK and 32 digits, to authenticate with instead of the account.",
@@ -72,9 +78,16 @@ impl Carrier for Twilio {
                 "messaging_service_sid",
                 "A messaging service's SID, MG and 32 digits, that chooses the sender.",
             ))
-            .setting(Setting::optional("api_base", "The origin of Twilio's API.").default(API_BASE))
+            .setting(
+                Setting::optional("api_base", "The origin of Twilio's API.")
+                    .default(API_BASE)
+                    .origin(),
+            )
             .origin("{api_base}")
             .duplicates(DuplicateClass::Lost)
+            .max_characters(1_600)
+            // A long code in the United States sends one segment a second, if no campaign says otherwise.
+            .segments_per_second(1)
             .segments(SegmentRules {
                 atom: Atom::Grapheme,
                 max_segments: 10,
@@ -114,6 +127,7 @@ impl Carrier for Twilio {
 }
 
 export_carrier!(Twilio);
+export_webhook!(Twilio);
 
 fn created(response: &Response) -> Result<Accepted, Failure> {
     let message: Message<'_> = response.json()?;

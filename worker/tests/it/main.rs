@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
+mod carriers;
 mod crash;
 mod deliver;
 mod half_open;

@@ -23,7 +23,7 @@ use dripline_store::testing::factory::{Account, Contacts, Enrolment, Route, Work
 use serde_json::Value;
 use tempfile::TempDir;
 
-const ACCOUNT_SID: &str = "AC00000000000000000000000000000001";
+pub(crate) const ACCOUNT_SID: &str = "AC00000000000000000000000000000001";
 /// The route whose carrier plugin does what the text says.
 pub(crate) const HOSTILE: &str = "hostile";
 const AUTH_TOKEN: &str = "the-auth-token-of-the-tests";
@@ -85,11 +85,22 @@ impl Stage {
         steps: Vec<StepDraft>,
         contacts: usize,
     ) -> Scene {
+        let route = route_to(&self.carrier.origin());
+        let route = Route { carrier: Some(carrier.to_owned()), ..route };
+        self.enrol_on(route, steps, contacts).await
+    }
+
+    /// Enrols over that route.
+    pub(crate) async fn enrol_on(
+        &self,
+        route: Route,
+        steps: Vec<StepDraft>,
+        contacts: usize,
+    ) -> Scene {
         let (pool, clock) = (&self.pool, &SystemClock);
         let count = steps.len();
         let account_id = Account::default().create(pool, clock).await;
-        let route = route_to(&self.carrier.origin());
-        Route { carrier: Some(carrier.to_owned()), ..route }.create(pool, clock, account_id).await;
+        route.create(pool, clock, account_id).await;
         route_of_hostile_carrier(&self.carrier.origin()).create(pool, clock, account_id).await;
         let workflow = Workflow { steps: Some(steps), ..Workflow::default() };
         let workflow_id = workflow.create(pool, clock, account_id).await;
@@ -373,6 +384,12 @@ impl WorkerCommand {
         self
     }
 
+    /// A variable that is no setting.
+    pub(crate) fn environment(mut self, name: &str, value: &str) -> Self {
+        self.0.env(name, value);
+        self
+    }
+
     /// Another way to the database.
     pub(crate) fn database(mut self, url: &str) -> Self {
         self.0.env("DATABASE_URL", url);
@@ -524,8 +541,15 @@ fn collect_plugins(home: &Path) -> PathBuf {
     let directory = home.join("plugins");
     std::fs::create_dir(&directory).unwrap();
     for name in [
+        "aws_sms.wasm",
+        "bird.wasm",
+        "infobip.wasm",
+        "plivo.wasm",
+        "sinch.wasm",
+        "telnyx.wasm",
         "template.wasm",
         "twilio.wasm",
+        "vonage.wasm",
         "hostile_carrier.wasm",
         "hostile_renderer.wasm",
         "keyed_carrier.wasm",

@@ -16,6 +16,10 @@ pub(super) struct PluginReport {
     pub(super) file_bytes: usize,
     memory_limit_bytes: usize,
     deadline_ms: u64,
+    /// The contract's interfaces whose functions it calls.
+    imports: Vec<String>,
+    /// What it can do beside its kind: `lookup`, `webhook`.
+    abilities: Vec<&'static str>,
     /// What a carrier says about itself; none for renderers.
     carrier: Option<CarrierReport>,
 }
@@ -63,6 +67,11 @@ impl PluginReport {
             file_bytes: info.file_bytes,
             memory_limit_bytes,
             deadline_ms: u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX),
+            imports: info.imports.clone(),
+            abilities: [(info.lookup, "lookup"), (info.webhook, "webhook")]
+                .into_iter()
+                .filter_map(|(able, name)| able.then_some(name))
+                .collect(),
             carrier: info.manifest.as_deref().map(|m| CarrierReport::new(m, info.lookup)),
         }
     }
@@ -85,7 +94,14 @@ impl PluginReport {
         let secrets = carrier.settings.iter().filter(|setting| setting.secret).map(|setting| {
             format!("to have the secret `{}` put into its requests: {}", setting.name, setting.text)
         });
-        origins.chain(secrets).collect()
+        let signs = self.imports.iter().any(|interface| interface == "sign");
+        let signs = signs.then(|| "to sign with its secrets, without seeing them".to_owned());
+        let unsigned = carrier.attributes.get("webhook.unsigned").is_some_and(|v| v == "true");
+        let unsigned = unsigned.then(|| {
+            "to be believed what carriers report without a signature, under a secret address"
+                .to_owned()
+        });
+        origins.chain(secrets).chain(signs).chain(unsigned).collect()
     }
 
     pub(super) fn lay_out(&self, page: &mut Page) {
@@ -96,6 +112,8 @@ impl PluginReport {
             ("size", format!("{} bytes", self.file_bytes)),
             ("memory limit", format!("{} MiB", self.memory_limit_bytes / (1024 * 1024))),
             ("deadline", format!("{} ms", self.deadline_ms)),
+            ("calls", self.imports.join(", ")),
+            ("can also", self.abilities.join(", ")),
         ];
         pairs.extend(self.carrier.iter().flat_map(CarrierReport::pairs));
         page.pairs(pairs);

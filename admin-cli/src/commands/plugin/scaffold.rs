@@ -25,10 +25,13 @@ macro_rules! vendored {
 
 /// The SDK and the contract. They are part of this program, so that whoever has it can write plugins for
 /// exactly the contract that it speaks.
-const VENDORED: [(&str, &str); 15] = vendored![
+const VENDORED: [(&str, &str); 24] = vendored![
     "sdk/Cargo.toml",
     "sdk/src/carrier.rs",
+    "sdk/src/clock.rs",
+    "sdk/src/codes.rs",
     "sdk/src/edge.rs",
+    "sdk/src/encoding.rs",
     "sdk/src/http.rs",
     "sdk/src/lib.rs",
     "sdk/src/log.rs",
@@ -37,9 +40,15 @@ const VENDORED: [(&str, &str); 15] = vendored![
     "sdk/src/redact.rs",
     "sdk/src/renderer.rs",
     "sdk/src/settings.rs",
+    "sdk/src/sign.rs",
     "sdk/src/testing.rs",
     "sdk/src/testing/carrier.rs",
+    "sdk/src/testing/keyed.rs",
+    "sdk/src/testing/lookup.rs",
     "sdk/src/testing/renderer.rs",
+    "sdk/src/testing/webhook.rs",
+    "sdk/src/verify.rs",
+    "sdk/src/webhook.rs",
     "wit/dripline.wit",
 ];
 

@@ -1,9 +1,10 @@
 //! `dripline plugin test`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Context as _;
-use dripline_conformance::{CasesError, Verdict};
+use dripline_conformance::{CaseClock, CasesError, Verdict};
 use serde::Serialize;
 
 use crate::context::Context;
@@ -54,7 +55,8 @@ impl Report for Tested {
 }
 
 pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::Result<Exit> {
-    let (host, info) = ctx.plugins.open(&args.file).await?;
+    let clock = CaseClock::default();
+    let (host, info) = ctx.plugins.open_at(&args.file, Arc::new(clock.clone())).await?;
     let beside = PathBuf::from("cases");
     let folder = args.cases.or_else(|| beside.is_dir().then_some(beside));
     if folder.is_none() {
@@ -62,7 +64,7 @@ pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::
             "there is no folder `cases` here, so only what every plugin must stand is checked",
         );
     }
-    let verdict = match dripline_conformance::run(&host, &info, folder.as_deref()).await {
+    let verdict = match dripline_conformance::run(&host, &info, folder.as_deref(), &clock).await {
         Ok(verdict) => verdict,
         Err(error @ (CasesError::Format { .. } | CasesError::None { .. })) => {
             return Err(refuse(error.to_string())

@@ -155,8 +155,10 @@ pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::
         text: args.text.clone(),
         callback_url: None,
     };
-    let built = host.build_requests(&name, &settings, vec![message]).await.into_iter().next();
+    let built = host.build_requests(&name, &settings, grant.secrets(), vec![message]).await;
     let request = built
+        .into_iter()
+        .next()
         .expect("one request for one message")
         .map_err(|error| refuse(format!("carrier `{name}` gives no request: {error}")))?;
     let options = EgressOptions::default();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dripline_domain::delivery::AttemptOutcome;
-use dripline_plugin_host::egress::WireOutcome;
+use dripline_plugin_host::egress::{Secrets, WireOutcome};
 use dripline_plugin_host::outcome::{before_wire, decide};
 use dripline_plugin_host::{
     CallError, Limits, LoadError, Outgoing, PluginHost, Response, Settings,
@@ -161,7 +161,8 @@ async fn harm_while_building_costs_its_own_message_only() {
             text: text.into(),
             callback_url: None,
         });
-        let built = host.build_requests(CORPUS, &settings, messages.to_vec()).await;
+        let built =
+            host.build_requests(CORPUS, &settings, &Secrets::default(), messages.to_vec()).await;
         let code = match &built[1] {
             Ok(_) => "built",
             Err(CallError::Failure(failure)) => &failure.code,

@@ -120,7 +120,10 @@ async fn built(host: &PluginHost, settings: &Settings, text: &str) -> Request {
         text: text.into(),
         callback_url: None,
     };
-    host.build_requests(CORPUS, settings, vec![message]).await.remove(0).unwrap()
+    host.build_requests(CORPUS, settings, &Secrets::default(), vec![message])
+        .await
+        .remove(0)
+        .unwrap()
 }
 
 fn grant(host: &PluginHost, origin: &str, allow_loopback: bool) -> (Settings, Grant) {

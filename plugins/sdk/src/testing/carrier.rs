@@ -16,23 +16,91 @@ type Map = BTreeMap<String, String>;
 #[serde(deny_unknown_fields)]
 pub(super) struct File {
     #[serde(default)]
-    settings: Map,
+    pub(super) settings: Map,
+    #[serde(default)]
+    pub(super) secrets: Map,
     #[serde(default)]
     message: Message,
-    case: Vec<Case>,
+    pub(super) case: Vec<Case>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Case {
-    name: String,
+pub(super) struct Case {
+    pub(super) name: String,
     settings: Option<Map>,
+    secrets: Option<Map>,
+    /// In seconds since 1970.
+    #[serde(default)]
+    now: u64,
     message: Option<Message>,
-    request: Option<ExpectedRequest>,
-    refused: Option<ExpectedFailure>,
-    response: Option<GivenResponse>,
+    pub(super) question: Option<Asked>,
+    pub(super) request: Option<ExpectedRequest>,
+    pub(super) refused: Option<ExpectedFailure>,
+    pub(super) response: Option<GivenResponse>,
     accepted: Option<ExpectedAccepted>,
-    failure: Option<ExpectedFailure>,
+    /// The carrier's ids of what was asked about; empty when it does not have it.
+    pub(super) found: Option<Vec<String>>,
+    pub(super) failure: Option<ExpectedFailure>,
+    pub(super) hook: Option<GivenHook>,
+    #[serde(default)]
+    pub(super) receipts: Vec<ExpectedReceipt>,
+    #[serde(default)]
+    pub(super) inbound: Vec<ExpectedInbound>,
+    /// The code of the rejection.
+    pub(super) rejected: Option<String>,
+}
+
+/// A message that is asked about.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asked {
+    pub(super) reference: Option<String>,
+    pub(super) sender: Option<String>,
+    pub(super) recipient: Option<String>,
+    #[serde(default)]
+    pub(super) attempted_at_ms: u64,
+}
+
+/// A request that the carrier makes.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GivenHook {
+    #[serde(default = "post")]
+    pub(super) method: String,
+    pub(super) url: String,
+    #[serde(default)]
+    pub(super) headers: Map,
+    #[serde(default)]
+    pub(super) body: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ExpectedReceipt {
+    pub(super) reference: Option<String>,
+    pub(super) carrier_reference: Option<String>,
+    pub(super) progress: crate::Progress,
+    pub(super) code: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ExpectedInbound {
+    pub(super) carrier_reference: String,
+    pub(super) sender: String,
+    pub(super) recipient: String,
+    pub(super) text: String,
+}
+
+impl Case {
+    /// Runs something with the case's settings, secrets and time.
+    pub(super) fn within<T>(&self, file: &File, run: impl FnOnce(&Settings) -> T) -> T {
+        let settings = self.settings.as_ref().unwrap_or(&file.settings);
+        let settings: Settings = settings.clone().into_iter().collect();
+        let secrets = self.secrets.as_ref().unwrap_or(&file.secrets);
+        super::keyed::within(secrets, self.now, || run(&settings))
+    }
 }
 
 #[derive(Clone, Deserialize)]
@@ -59,7 +127,7 @@ impl Default for Message {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ExpectedRequest {
+pub(super) struct ExpectedRequest {
     #[serde(default = "post")]
     method: String,
     url: String,
@@ -78,7 +146,7 @@ fn post() -> String {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ExpectedFailure {
+pub(super) struct ExpectedFailure {
     class: FailureClass,
     code: String,
     /// Not compared when left out.
@@ -90,7 +158,7 @@ struct ExpectedFailure {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct GivenResponse {
+pub(super) struct GivenResponse {
     status: u16,
     #[serde(default)]
     headers: Map,
@@ -121,7 +189,11 @@ pub(super) fn run<C: Carrier>(file: &File) -> (usize, Vec<Failed>) {
             message,
             implementation: std::marker::PhantomData,
         };
-        if let Err(reason) = run.check(case) {
+        // Whether it is asked or told something is for the cases of those abilities.
+        if case.question.is_some() || case.hook.is_some() {
+            continue;
+        }
+        if let Err(reason) = case.within(file, |_| run.check(case)) {
             failed.push((case.name.clone(), reason));
         }
     }
@@ -235,11 +307,7 @@ impl<C: Carrier> Run<'_, C> {
         accepted: Option<&ExpectedAccepted>,
         failure: Option<&ExpectedFailure>,
     ) -> Result<(), String> {
-        let response = Response {
-            status: given.status,
-            headers: given.headers.clone().into_iter().collect(),
-            body: given.body.clone().into_bytes(),
-        };
+        let response = given.response();
         let found = C::send_outcome(&self.settings, &response);
         same("the second outcome", &C::send_outcome(&self.settings, &response), &found)?;
         match (found, accepted, failure) {
@@ -296,19 +364,12 @@ impl<C: Carrier> Run<'_, C> {
         if private.any(|private| !private.is_empty() && words.contains(private)) {
             return Err("the failure quotes the recipient or the text".to_owned());
         }
-        let expected = Failure {
-            class: expected.class,
-            code: expected.code.clone(),
-            text: expected.text.clone().unwrap_or_else(|| found.text.clone()),
-            retry_after_ms: expected.retry_after_ms,
-            attributes: attributes(&expected.attributes),
-        };
-        same("the failure", found, &expected)
+        expected.check(found)
     }
 }
 
 impl ExpectedRequest {
-    fn check(&self, found: &Request) -> Result<(), String> {
+    pub(super) fn check(&self, found: &Request) -> Result<(), String> {
         same("the method", &found.method, &self.method)?;
         same("the URL", &found.url, &self.url)?;
         for (name, value) in &self.headers {
@@ -327,6 +388,29 @@ impl ExpectedRequest {
             same("the body", &String::from_utf8_lossy(&found.body).into_owned(), body)?;
         }
         same("the credential", &found.credential, &self.credential)
+    }
+}
+
+impl ExpectedFailure {
+    pub(super) fn check(&self, found: &Failure) -> Result<(), String> {
+        let expected = Failure {
+            class: self.class,
+            code: self.code.clone(),
+            text: self.text.clone().unwrap_or_else(|| found.text.clone()),
+            retry_after_ms: self.retry_after_ms,
+            attributes: attributes(&self.attributes),
+        };
+        same("the failure", found, &expected)
+    }
+}
+
+impl GivenResponse {
+    pub(super) fn response(&self) -> Response {
+        Response {
+            status: self.status,
+            headers: self.headers.clone().into_iter().collect(),
+            body: self.body.clone().into_bytes(),
+        }
     }
 }
 

@@ -57,15 +57,21 @@ impl Build {
         crash_point!("build-done");
         match built {
             Ok(Ok(request)) => Ok((request, permit)),
-            Ok(Err(error @ CallError::Plugin(_))) => {
+            Ok(Err(error)) => {
+                let symptom = match &error {
+                    CallError::Plugin(_) => Symptom::PluginFailed,
+                    CallError::Failure(failure) if failure.is_about_route() => {
+                        Symptom::RouteRefused
+                    }
+                    CallError::Failure(_) => Symptom::Nothing,
+                };
                 match outcome::before_wire(&route.carrier, &error) {
-                    AttemptOutcome::NotSent { reason, .. } => {
-                        Err(permit.unprepared(delivery, Symptom::PluginFailed, reason))
+                    AttemptOutcome::NotSent { reason, .. } if symptom != Symptom::Nothing => {
+                        Err(permit.unprepared(delivery, symptom, reason))
                     }
                     _ => Err(Outcome::before_wire(delivery, &route.carrier, &error)),
                 }
             }
-            Ok(Err(error)) => Err(Outcome::before_wire(delivery, &route.carrier, &error)),
             Err(_) => Err(Outcome::Interrupted),
         }
     }
@@ -110,7 +116,9 @@ async fn build(plugins: &PluginHost, batch: Vec<(Arc<ReadyRoute>, Outgoing)>) ->
     for mut group in groups {
         let messages = group.take();
         let route = &group.route;
-        let built = plugins.build_requests(&route.carrier, &route.settings, messages).await;
+        let built = plugins
+            .build_requests(&route.carrier, &route.settings, route.grant.secrets(), messages)
+            .await;
         answers.fill(&group, built);
     }
     answers.finish()

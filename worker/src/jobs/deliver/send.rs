@@ -109,6 +109,11 @@ impl Send {
 fn symptom(wire: &WireOutcome, reading: Option<&Reading>) -> Symptom {
     match (wire, reading) {
         (WireOutcome::Response(_), Some(Err(CallError::Plugin(_)))) => Symptom::PluginFailed,
+        (WireOutcome::Response(_), Some(Err(CallError::Failure(failure))))
+            if failure.is_about_route() =>
+        {
+            Symptom::RouteRefused
+        }
         (WireOutcome::Response(response), _) => Symptom::Answered(response.status),
         (WireOutcome::NotSent { reason }, _) if reason.code == "egress_forbidden" => {
             Symptom::PluginFailed

@@ -141,7 +141,8 @@ impl Deliver {
         let plugins = &self.environment.plugins;
         let carrier = &route.carrier;
         let one = vec![question.clone()];
-        let built = plugins.build_questions(carrier, &route.settings, one).await.pop();
+        let secrets = route.grant.secrets();
+        let built = plugins.build_questions(carrier, &route.settings, secrets, one).await.pop();
         let request = match built.unwrap_or(Err(PluginError::HostStopped.into())) {
             Ok(request) => request,
             Err(error) => return cannot_ask(&error),

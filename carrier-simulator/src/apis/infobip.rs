@@ -1,0 +1,70 @@
+//! `POST /sms/3/messages` and `GET /sms/3/logs`, after
+//! <https://www.infobip.com/docs/api/channels/sms/outbound-sms/send-sms-messages>, read in November 2026.
+
+use serde_json::{Value, json};
+
+use super::{Incoming, Mistakes, Submission, at, given, json as body, plus};
+use crate::messages::Refusal;
+
+const MISTAKES: Mistakes = Mistakes {
+    missing: (400, 0, "E400"),
+    recipient: (400, 0, "E400"),
+    sender: (400, 0, "E400"),
+    stopped: (403, 0, "E403"),
+    landline: (400, 0, "E400"),
+};
+
+pub(super) fn read(request: &Incoming<'_>) -> Result<(Submission, Mistakes), Refusal> {
+    let value = body(request, "application/json")?;
+    let one = |pointer: &str| {
+        value.pointer(pointer).and_then(Value::as_array).is_some_and(|list| list.len() == 1)
+    };
+    if !one("/messages") || !one("/messages/0/destinations") {
+        return Err(Refusal::named(
+            400,
+            0,
+            "E400",
+            "One message to one destination is wanted here",
+        ));
+    }
+    let (to, from) =
+        (at(&value, "/messages/0/destinations/0/to"), at(&value, "/messages/0/sender"));
+    let digits = !from.is_empty() && from.bytes().all(|b| b.is_ascii_digit());
+    let submission = Submission {
+        to: if to.is_empty() { to } else { plus(&to) },
+        from: if digits && from.len() > 6 { plus(&from) } else { from },
+        text: at(&value, "/messages/0/content/text"),
+        reference: given(at(&value, "/messages/0/destinations/0/messageId")),
+    };
+    Ok((submission, MISTAKES))
+}
+
+pub(super) fn accepted(message: &Submission, id: &str) -> Value {
+    // The client's own id of the message is the carrier's, too.
+    let id = message.reference.as_deref().unwrap_or(id);
+    json!({"bulkId": "1478260834465349756", "messages": [{
+        "messageId": id, "destination": message.to.trim_start_matches('+'),
+        "status": {
+            "groupId": 1, "groupName": "PENDING", "id": 26, "name": "PENDING_ACCEPTED",
+            "description": "Message accepted, pending for delivery.",
+        },
+    }]})
+}
+
+pub(super) fn refused(refusal: &Refusal) -> Value {
+    json!({
+        "errorCode": refusal.name, "description": refusal.message, "action": "Check the request",
+        "violations": [], "resources": [],
+    })
+}
+
+pub(super) fn found(reference: &str, ids: &[String]) -> Value {
+    let results: Vec<_> = ids
+        .iter()
+        .map(|_| {
+            let status = json!({"groupId": 3, "groupName": "DELIVERED", "id": 5});
+            json!({"messageId": reference, "status": status})
+        })
+        .collect();
+    json!({"results": results})
+}

@@ -1,0 +1,47 @@
+//! `POST /v1/messages`, after <https://developer.vonage.com/en/api/messages> and
+//! <https://developer.vonage.com/en/api-errors/messages>, read in November 2026.
+
+use serde_json::{Value, json};
+
+use super::{Incoming, Mistakes, Submission, at, given, json as body, plus};
+use crate::messages::Refusal;
+
+const MISTAKES: Mistakes = Mistakes {
+    missing: (422, 1010, "Missing params"),
+    recipient: (422, 1170, "Invalid or Missing MSISDN"),
+    sender: (422, 1120, "Illegal Sender Address"),
+    stopped: (422, 1050, "Number barred"),
+    landline: (422, 1240, "Illegal Number"),
+};
+
+pub(super) fn read(request: &Incoming<'_>) -> Result<(Submission, Mistakes), Refusal> {
+    let value = body(request, "application/json")?;
+    if at(&value, "/message_type") != "text" || at(&value, "/channel") != "sms" {
+        return Err(Refusal::named(422, 1020, "Invalid params", "message_type and channel"));
+    }
+    let to = at(&value, "/to");
+    let from = at(&value, "/from");
+    let digits = !from.is_empty() && from.bytes().all(|b| b.is_ascii_digit());
+    let submission = Submission {
+        to: if to.is_empty() { to } else { plus(&to) },
+        from: if digits && from.len() > 6 { plus(&from) } else { from },
+        text: at(&value, "/text"),
+        reference: given(at(&value, "/client_ref")),
+    };
+    if submission.reference.as_ref().is_some_and(|reference| reference.len() > 100) {
+        return Err(Refusal::named(422, 1020, "Invalid params", "client_ref"));
+    }
+    Ok((submission, MISTAKES))
+}
+
+pub(super) fn accepted(id: &str) -> Value {
+    json!({"message_uuid": id})
+}
+
+pub(super) fn refused(refusal: &Refusal) -> Value {
+    let kind = match (refusal.status, refusal.code) {
+        (401, _) => "https://developer.vonage.com/api-errors#unauthorized".to_owned(),
+        (_, code) => format!("https://developer.vonage.com/api-errors/messages#{code}"),
+    };
+    json!({"type": kind, "title": refusal.name, "detail": refusal.message, "instance": "bf0ca0bf"})
+}

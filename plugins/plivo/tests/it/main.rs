@@ -1,0 +1,16 @@
+//! The cases of the carrier, as data.
+
+use dripline_plugin_sdk::testing;
+use plivo::Plivo;
+
+const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/cases");
+
+#[test]
+fn cases() {
+    testing::carrier_cases::<Plivo>(CASES);
+}
+
+#[test]
+fn webhooks() {
+    testing::webhook_cases::<Plivo>(CASES);
+}

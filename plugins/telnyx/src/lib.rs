@@ -1,0 +1,124 @@
+//! The carrier `telnyx`: Telnyx' Messaging API, version 2.
+//!
+//! One message is one `POST {api_base}/v2/messages` with JSON, as [Send a message] documents it; the answer is
+//! 200 with the message's id, or a list of errors with codes from the [error reference]. Read in November 2026.
+//!
+//! # Settings
+//! | name | |
+//! |---|---|
+//! | `api_key` | a secret: an API key, `KEY…` |
+//! | `messaging_profile_id` | optional: the profile; needed where the sender is a name |
+//! | `webhook_public_key` | optional: the account's public key, base64, which webhooks are signed with |
+//! | `api_base` | optional: another origin, such as a simulator's |
+//!
+//! # Facts that shape it
+//! * No idempotency key is documented for messages, and none of ours can be asked for: the class is *lost*.
+//! * At most 10 segments.
+//! * Codes of 40xxx are refusals of one message; those of 1xxxx concern the request or the account.
+//! * Webhooks are signed by Ed25519 over `{timestamp}|{body}`, good for five minutes ([webhooks]).
+//!
+//! [Send a message]: https://developers.telnyx.com/api-reference/messages/send-a-message
+//! [error reference]: https://developers.telnyx.com/docs/messaging/messages/error-codes/index
+//! [webhooks]: https://developers.telnyx.com/docs/messaging/messages/receiving-webhooks
+
+mod errors;
+mod webhook;
+
+use dripline_plugin_sdk::{
+    Accepted, Carrier, DuplicateClass, Failure, Manifest, Outgoing, Request, Response,
+    SegmentRules, Setting, Settings, export_carrier, export_webhook,
+};
+use serde::{Deserialize, Serialize};
+
+const API_BASE: &str = "https://api.telnyx.com";
+
+/// The carrier.
+pub struct Telnyx;
+
+#[derive(Serialize)]
+struct Send<'a> {
+    from: &'a str,
+    to: &'a str,
+    text: &'a str,
+    #[serde(rename = "type")]
+    kind: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    messaging_profile_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    webhook_url: Option<&'a str>,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    data: Message,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    #[serde(default)]
+    id: String,
+    parts: Option<u32>,
+}
+
+impl Carrier for Telnyx {
+    fn describe() -> Manifest {
+        Manifest::new("telnyx", env!("CARGO_PKG_VERSION"))
+            .setting(Setting::secret("api_key", "An API key, KEY and more."))
+            .setting(Setting::optional(
+                "messaging_profile_id",
+                "The messaging profile; needed where the sender is a name.",
+            ))
+            .setting(Setting::optional(
+                "webhook_public_key",
+                "The account's public key in base64, which webhooks are signed with.",
+            ))
+            .setting(
+                Setting::optional("api_base", "The origin of Telnyx' API.")
+                    .default(API_BASE)
+                    .origin(),
+            )
+            .origin("{api_base}")
+            .duplicates(DuplicateClass::Lost)
+            .segments(SegmentRules { max_segments: 10, ..SegmentRules::default() })
+    }
+
+    fn send_request(settings: &Settings, message: &Outgoing) -> Result<Request, Failure> {
+        let profile = settings.get("messaging_profile_id");
+        let is_name = !message.sender.starts_with('+');
+        if is_name && profile.is_none() && message.sender.len() > 6 {
+            let text = "a sender that is a name needs `messaging_profile_id`";
+            return Err(Failure::retryable("40305", text).about_route());
+        }
+        let base = settings.get_or("api_base", API_BASE).trim_end_matches('/');
+        let send = Send {
+            from: &message.sender,
+            to: message.recipient.expose(),
+            text: message.text.expose(),
+            kind: "SMS",
+            messaging_profile_id: profile,
+            webhook_url: message.callback_url.as_deref(),
+        };
+        Ok(Request::post(format!("{base}/v2/messages"))
+            .json(&send)
+            .header("x-dripline-reference", &message.reference)
+            .bearer("api_key"))
+    }
+
+    fn send_outcome(_: &Settings, response: &Response) -> Result<Accepted, Failure> {
+        if !response.is_success() {
+            return Err(errors::refused(response));
+        }
+        let Message { id, parts } = response.json::<Answer>()?.data;
+        if id.is_empty() {
+            return Err(Failure::uncertain("no-id", "Telnyx took the message and gave it no id"));
+        }
+        let accepted = Accepted::new(id);
+        Ok(match parts {
+            Some(parts) => accepted.attribute("segments", parts.to_string()),
+            None => accepted,
+        })
+    }
+}
+
+export_carrier!(Telnyx);
+export_webhook!(Telnyx);

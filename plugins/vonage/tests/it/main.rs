@@ -1,0 +1,16 @@
+//! The cases of the carrier, as data.
+
+use dripline_plugin_sdk::testing;
+use vonage::Vonage;
+
+const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/cases");
+
+#[test]
+fn cases() {
+    testing::carrier_cases::<Vonage>(CASES);
+}
+
+#[test]
+fn webhooks() {
+    testing::webhook_cases::<Vonage>(CASES);
+}

@@ -1,0 +1,113 @@
+//! Every bundled carrier sends through the worker to its own API at the simulator, and what is lost on the way
+//! is found out as its class allows.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use dripline_domain::delivery::DeliveryState;
+use dripline_store::listing::deliveries::{self, DeliveryFilter};
+use dripline_store::testing::factory::{Route, step};
+
+use crate::support::{ACCOUNT_SID, PATIENCE, Stage, pause};
+
+const CONTACTS: usize = 6;
+
+/// The carrier, its settings beside `api_base`, and the name of its secret.
+type Known = (&'static str, &'static [(&'static str, &'static str)], &'static str);
+
+const CARRIERS: [Known; 8] = [
+    ("aws-sms", &[("region", "eu-central-1"), ("access_key_id", ACCOUNT_SID)], "secret_access_key"),
+    ("bird", &[("workspace_id", ACCOUNT_SID), ("channel_id", "c1")], "access_key"),
+    ("infobip", &[], "api_key"),
+    ("plivo", &[("auth_id", ACCOUNT_SID)], "auth_token"),
+    ("sinch", &[("service_plan_id", ACCOUNT_SID)], "api_token"),
+    ("telnyx", &[], "api_key"),
+    ("twilio", &[("account_sid", ACCOUNT_SID)], "auth_token"),
+    ("vonage", &[("api_key", ACCOUNT_SID)], "api_secret"),
+];
+
+fn route((carrier, settings, secret): Known, origin: &str, reference: &str) -> Route {
+    let mut all: BTreeMap<String, String> =
+        settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    all.insert("api_base".to_owned(), origin.to_owned());
+    Route {
+        carrier: Some(carrier.to_owned()),
+        settings: all,
+        secrets: BTreeMap::from([(secret.to_owned(), reference.to_owned())]),
+        allowed_origins: vec![origin.to_owned()],
+        ..Route::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_bundled_carrier_sends() {
+    for known in CARRIERS {
+        let carrier = known.0;
+        let stage = Stage::new().await;
+        let route = route(known, &stage.carrier.origin(), "env:TEST_AUTH_TOKEN");
+        let scene = stage.enrol_on(route, vec![step(Duration::ZERO)], CONTACTS).await;
+        let worker = stage.worker().start();
+        stage.wait_for(&scene, DeliveryState::Sent, CONTACTS as u64).await;
+        worker.stop().await;
+
+        let log = stage.carrier.log();
+        assert_eq!(log.len(), CONTACTS, "{carrier}: {log:?}");
+        assert!(log.iter().all(|entry| entry.accepted), "{carrier}: {log:?}");
+        let references: BTreeSet<_> = log.iter().map(|entry| entry.reference.clone()).collect();
+        assert_eq!(references.len(), CONTACTS, "{carrier}");
+        assert!(references.iter().all(Option::is_some), "{carrier}: {references:?}");
+        let filter = DeliveryFilter { limit: 100, ..DeliveryFilter::default() };
+        let sent = deliveries::list(&stage.pool, scene.account_id, &filter).await.unwrap();
+        assert!(sent.iter().all(|delivery| delivery.carrier_reference.is_some()), "{carrier}");
+        stage.assert_invariants().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_bundled_carrier_took_and_did_not_say_is_found_out_as_its_class_allows() {
+    let lost = "[[rules]]\nattempts = 1\nfault = \"reset-after\"\n";
+    for (known, decision) in CARRIERS.into_iter().filter_map(|known| match known.0 {
+        "bird" => Some((known, "replay")),
+        "infobip" | "sinch" => Some((known, "look-up")),
+        _ => None,
+    }) {
+        let carrier = known.0;
+        let stage = Stage::with_faults(lost).await;
+        let route = route(known, &stage.carrier.origin(), "env:TEST_AUTH_TOKEN");
+        let scene = stage.enrol_on(route, vec![step(Duration::ZERO)], CONTACTS).await;
+        let worker = stage.worker().setting("WORKER__BREAKER__FAILURES", &100_000).start();
+        stage.wait_for(&scene, DeliveryState::Sent, CONTACTS as u64).await;
+        worker.stop().await;
+        let log = stage.carrier.log();
+        assert_eq!(log.iter().filter(|entry| entry.accepted).count(), CONTACTS, "{carrier}");
+        let asked = log.iter().filter(|entry| entry.decision == decision).count();
+        assert!(asked >= CONTACTS, "{carrier}: {log:?}");
+        stage.assert_invariants().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_secret_costs_nobody_a_message() {
+    for known in CARRIERS {
+        let carrier = known.0;
+        let stage = Stage::new().await;
+        let route = route(known, &stage.carrier.origin(), "env:TEST_WRONG_TOKEN");
+        let scene = stage.enrol_on(route, vec![step(Duration::ZERO)], CONTACTS).await;
+        let worker = stage
+            .worker()
+            .environment("TEST_WRONG_TOKEN", "not-the-token")
+            .setting("WORKER__BREAKER__FAILURES", &2)
+            .setting("WORKER__BREAKER__COOL_DOWN_SECONDS", &60)
+            .setting("WORKER__BREAKER__CEILING_SECONDS", &60)
+            .start();
+        let begun = Instant::now();
+        while stage.number("SELECT count(*) FROM route_halts") == 0 {
+            assert!(begun.elapsed() < PATIENCE, "{carrier}: its route is not halted");
+            pause().await;
+        }
+        worker.stop().await;
+        assert!(stage.carrier.log().iter().all(|entry| !entry.accepted), "{carrier}");
+        assert_eq!(stage.count(&scene, DeliveryState::Failed).await, 0, "{carrier}");
+        stage.assert_invariants().await;
+    }
+}
