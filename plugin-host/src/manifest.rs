@@ -210,7 +210,10 @@ impl Manifest {
             .strip_prefix('{')
             .and_then(|rest| rest.strip_suffix('}'))
         {
-            Some(setting) => settings.get(setting).cloned(),
+            // A setting may be a URL with a path.
+            Some(setting) => settings.get(setting).map(|value| {
+                crate::egress::Origin::of_url(value).map_or(value.clone(), |o| o.to_string())
+            }),
             None => Some(origin.clone()),
         };
         self.origins.iter().filter_map(expand).collect()

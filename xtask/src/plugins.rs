@@ -10,10 +10,12 @@ use crate::say;
 use crate::workspace::Workspace;
 
 /// The plugins that people get; the others are the tests'.
-pub(crate) const BUNDLED: [&str; 9] = [
+pub(crate) const BUNDLED: [&str; 11] = [
     "aws_sms.wasm",
     "bird.wasm",
+    "http_template.wasm",
     "infobip.wasm",
+    "plain.wasm",
     "plivo.wasm",
     "sinch.wasm",
     "telnyx.wasm",

@@ -66,6 +66,11 @@ impl Origin {
         Self::of(&url).ok_or_else(|| error("write `https://host[:port]`"))
     }
 
+    /// The origin of a URL, whatever its path and query.
+    pub fn of_url(text: &str) -> Option<Self> {
+        Url::parse(text).ok().and_then(|url| Self::of(&url))
+    }
+
     /// The origin of a URL with scheme http or https, a host and no user.
     pub(super) fn of(url: &Url) -> Option<Self> {
         let tls = match url.scheme() {
@@ -214,8 +219,7 @@ fn manifest_origins(
             .get(setting)
             .ok_or_else(|| GrantError::MissingSetting { setting: setting.to_owned() })?;
         // A setting may be a base URL with a path; only its origin matters here.
-        let url = Url::parse(value).ok();
-        url.and_then(|url| Origin::of(&url)).ok_or_else(|| GrantError::Origin {
+        Origin::of_url(value).ok_or_else(|| GrantError::Origin {
             origin: value.clone(),
             text: "write `https://host[:port]`",
         })

@@ -24,6 +24,23 @@ struct Missed {
     printed: Option<String>,
     /// The last missing field that was read.
     read: Option<String>,
+    /// What the contact's choices are drawn from, in templates that have any.
+    seed: u64,
+}
+
+/// FNV-1a with a finish that moves every bit: even enough to choose among a few texts.
+fn mixed(seed: u64, texts: &[&str]) -> u64 {
+    let octets = texts.iter().flat_map(|text| text.bytes().chain([0xff]));
+    let hash = octets.fold(seed ^ 0xcbf2_9ce4_8422_2325, |hash, octet| {
+        (hash ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let hash = (hash ^ (hash >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    hash ^ (hash >> 29)
+}
+
+/// A number that depends on the contact's fields and these texts alone.
+pub(crate) fn choice(texts: [&str; 2]) -> u64 {
+    MISSED.with_borrow(|missed| mixed(missed.seed, &texts))
 }
 
 /// One contact's fields.
@@ -31,9 +48,18 @@ struct Missed {
 pub(crate) struct Contact(Fields);
 
 impl Contact {
-    /// Begins with a contact, and forgets what the one before missed.
-    pub(crate) fn begin(fields: Fields) -> Self {
+    /// Begins with a contact, and forgets what the one before missed. Only a template that `chooses` needs
+    /// what its choices are drawn from.
+    pub(crate) fn begin(fields: Fields, chooses: bool) -> Self {
         MISSED.take();
+        if chooses {
+            let mut names: Vec<&str> = fields.names().collect();
+            names.sort_unstable();
+            let seed = names
+                .into_iter()
+                .fold(0, |seed, name| mixed(seed, &[name, fields.get(name).unwrap_or_default()]));
+            MISSED.with_borrow_mut(|missed| missed.seed = seed);
+        }
         Self(fields)
     }
 
@@ -97,5 +123,35 @@ impl Object for Missing {
             missed.printed.get_or_insert_with(|| self.0.clone());
         });
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn choices_are_even_and_follow_the_fields_alone() {
+        let choose = |fields: Fields| {
+            let contact = Contact::begin(fields, true);
+            drop(contact);
+            choice(["Hi|Hello|Hey", ""])
+        };
+        let mut counts = [0_u32; 3];
+        for number in 0..3_000 {
+            let fields: Fields = [("id", number.to_string())].into_iter().collect();
+            let chosen = usize::try_from(choose(fields) % 3).expect("below three");
+            counts[chosen] += 1;
+        }
+        assert!(counts.iter().all(|count| (900..1_100).contains(count)), "{counts:?}");
+        let fields = |pairs: [(&str, &str); 2]| pairs.into_iter().collect::<Fields>();
+        assert_eq!(
+            choose(fields([("a", "1"), ("b", "2")])),
+            choose(fields([("b", "2"), ("a", "1")]))
+        );
+        assert_ne!(
+            choose(fields([("a", "12"), ("b", "")])),
+            choose(fields([("a", "1"), ("b", "2")]))
+        );
     }
 }

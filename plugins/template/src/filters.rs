@@ -3,23 +3,33 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use chrono::NaiveDate;
+use chrono::format::{Fixed, Item, Numeric, StrftimeItems};
 use minijinja::{Environment, Error, ErrorKind, Value};
+use rust_decimal::{Decimal, RoundingStrategy};
 
-use crate::contact::is_missing;
+use crate::contact::{self, is_missing};
+use crate::names;
 
 /// Every filter, for `check`.
-pub(crate) const FILTERS: [&str; 16] = [
+pub(crate) const FILTERS: [&str; 22] = [
     "capitalize",
     "d",
+    "date",
     "default",
     "first",
+    "first_name",
     "float",
     "int",
     "join",
     "last",
+    "last_name",
     "length",
     "lower",
+    "money",
+    "name",
     "replace",
+    "spin",
     "split",
     "title",
     "trim",
@@ -33,15 +43,21 @@ pub(crate) const TESTS: [&str; 2] = ["defined", "undefined"];
 pub(crate) fn add_to(environment: &mut Environment<'_>) {
     environment.add_filter("capitalize", |value: &Value| capitalize(&text(value)));
     environment.add_filter("d", default);
+    environment.add_filter("date", date);
     environment.add_filter("default", default);
     environment.add_filter("first", first);
+    environment.add_filter("first_name", |value: &Value| names::first(&text(value)));
     environment.add_filter("float", float);
     environment.add_filter("int", int);
     environment.add_filter("join", join);
     environment.add_filter("last", last);
+    environment.add_filter("last_name", |value: &Value| names::last(&text(value)));
     environment.add_filter("length", length);
     environment.add_filter("lower", |value: &Value| text(value).to_lowercase());
+    environment.add_filter("money", money);
+    environment.add_filter("name", |value: &Value| names::written(&text(value)));
     environment.add_filter("replace", replace);
+    environment.add_filter("spin", spin);
     environment.add_filter("split", split);
     environment.add_filter("title", title);
     environment.add_filter("trim", |value: &Value| text(value).trim().to_owned());
@@ -150,6 +166,86 @@ fn join(value: &Value, separator: Option<&str>) -> Result<String, Error> {
     let items = items(value)?;
     let texts: Vec<_> = items.iter().map(text).collect();
     Ok(texts.join(separator.unwrap_or("")))
+}
+
+/// A day as the format of `strftime` says it, from `2026-11-26`, also with a time behind it.
+fn date(value: &Value, format: Option<&str>) -> Result<String, Error> {
+    let format = format.unwrap_or("%Y-%m-%d");
+    if StrftimeItems::new(format).any(|item| !is_of_a_day(&item)) {
+        return Err(refuse("not-a-format", "`date` has a format of days, such as `%d.%m.%Y`"));
+    }
+    let text = text(value);
+    let day = text.trim().get(..10).unwrap_or_default();
+    let day = NaiveDate::parse_from_str(day, "%Y-%m-%d")
+        .map_err(|_| refuse("not-a-date", "`date` needs a day, such as 2026-11-26"))?;
+    Ok(day.format(format).to_string())
+}
+
+/// Whether an item of a format can be said of a day. Asking for an hour would be an error while printing.
+fn is_of_a_day(item: &Item<'_>) -> bool {
+    use Numeric::{
+        Day, IsoWeek, IsoYear, Month, NumDaysFromSun, Ordinal, WeekFromMon, WeekFromSun,
+        WeekdayFromMon, Year, YearMod100,
+    };
+    match item {
+        Item::Literal(_) | Item::OwnedLiteral(_) | Item::Space(_) | Item::OwnedSpace(_) => true,
+        Item::Numeric(numeric, _) => matches!(
+            numeric,
+            Day | IsoWeek
+                | IsoYear
+                | Month
+                | NumDaysFromSun
+                | Ordinal
+                | WeekFromMon
+                | WeekFromSun
+                | WeekdayFromMon
+                | Year
+                | YearMod100
+        ),
+        Item::Fixed(fixed) => matches!(
+            fixed,
+            Fixed::ShortMonthName
+                | Fixed::LongMonthName
+                | Fixed::ShortWeekdayName
+                | Fixed::LongWeekdayName
+        ),
+        Item::Error => false,
+    }
+}
+
+/// A sum with two decimals: `1,234.50`, or with another point and another separator of thousands. Halves are
+/// rounded away from zero.
+fn money(value: &Value, point: Option<&str>, separator: Option<&str>) -> Result<String, Error> {
+    let sum: Decimal = text(value)
+        .trim()
+        .parse()
+        .map_err(|_| refuse("not-a-number", "`money` needs a sum, such as 1234.5"))?;
+    let sum = sum.round_dp_with_strategy(2, RoundingStrategy::MidpointAwayFromZero);
+    let digits = format!("{:.2}", sum.abs());
+    let (whole, cents) = digits.split_once('.').unwrap_or((&digits, "00"));
+    let (point, separator) = (point.unwrap_or("."), separator.unwrap_or(","));
+    let mut grouped = String::new();
+    for (index, digit) in whole.chars().enumerate() {
+        if index > 0 && (whole.len() - index).is_multiple_of(3) {
+            grouped.push_str(separator);
+        }
+        grouped.push(digit);
+    }
+    let sign = if sum.is_sign_negative() && !sum.is_zero() { "-" } else { "" };
+    Ok(format!("{sign}{grouped}{point}{cents}"))
+}
+
+/// One of several texts, always the same one for the same contact. A `salt` lets two lists of the same texts
+/// differ.
+fn spin(value: &Value, salt: Option<&str>) -> Result<Value, Error> {
+    let items = items(value)?;
+    let count = u64::try_from(items.len()).unwrap_or(u64::MAX);
+    if count == 0 {
+        return Err(refuse("nothing-to-spin", "`spin` needs a list of texts"));
+    }
+    let texts = items.iter().map(text).collect::<Vec<_>>().join("|");
+    let chosen = contact::choice([&*texts, salt.unwrap_or_default()]) % count;
+    Ok(items.into_iter().nth(usize::try_from(chosen).unwrap_or(0)).unwrap_or_default())
 }
 
 fn int(value: &Value) -> Result<i64, Error> {

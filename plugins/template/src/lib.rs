@@ -26,23 +26,35 @@
 //! `truncate(length, end)`, `split(separator)`, `first`, `last`, `join(separator)`, `length`, `int`,
 //! `float`. Tests: `defined` and `undefined`.
 //!
+//! For names: `name` puts capitals right where somebody typed all or none, `first_name` and `last_name` take a
+//! part ("Dr. Anne-Marie O'Neill" is "Anne-Marie"). For dates: `date(format)` says a day such as 2026-11-26 in the
+//! format of [`strftime`], `{{ due | date("%d.%m.%Y") }}`. For money: `money(point, separator)` has two decimals,
+//! "1,234.50", `{{ sum | money(",", ".") }}` "1.234,50".
+//!
+//! `spin` chooses one of several texts, always the same one for the same contact (by all of its fields):
+//! `{{ ["Hi", "Hello", "Hey"] | spin }} {{ name }}`. `spin(salt)` lets another list of the same texts differ.
+//!
 //! # Errors
 //! | code | meaning |
 //! |---|---|
 //! | `missing-field` | the contact lacks a field that the text needs |
-//! | `not-a-number` | `int` or `float` met something else |
+//! | `not-a-number` | `int`, `float` or `money` met something else |
+//! | `not-a-date`, `not-a-format` | `date` met something else, or has a format that no day can have |
+//! | `nothing-to-spin` | `spin` met an empty list |
 //! | `too-much-work` | the template's loops do more than a message can need |
 //! | `template-error` | anything else, with its line |
 //!
 //! No error ever quotes a field's value.
 //!
 //! [minijinja]: https://docs.rs/minijinja
+//! [`strftime`]: https://docs.rs/chrono/latest/chrono/format/strftime/index.html
 //! [`default`]: https://docs.rs/minijinja/latest/minijinja/filters/fn.default.html
 
 mod bounds;
 mod check;
 mod contact;
 mod filters;
+mod names;
 
 use dripline_plugin_sdk::{Fields, Problem, RenderError, Renderer, export_renderer};
 use minijinja::syntax::SyntaxConfig;
@@ -75,8 +87,9 @@ impl Renderer for Template {
             Err(error) => return refuse(check::engine_text(&error)),
         };
         let strict = !is_lenient(template);
+        let chooses = template.contains("spin");
         let render = |fields| {
-            let contact = Contact::begin(fields);
+            let contact = Contact::begin(fields, chooses);
             let rendered = parsed.render(contact.into_value());
             match (rendered, contact::missing_field_printed()) {
                 (Ok(_), Some(name)) if strict => Err(RenderError::missing_field(&name)),

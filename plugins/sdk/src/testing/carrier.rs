@@ -298,7 +298,11 @@ impl<C: Carrier> Run<'_, C> {
         let mut settings = self.manifest.settings.iter();
         let default = settings.find(|setting| setting.name == name);
         let default = default.and_then(|setting| setting.default.as_deref()).unwrap_or_default();
-        self.settings.get_or(name, default).trim_end_matches('/').to_owned()
+        // A setting may be a URL with a path; only its origin matters here.
+        let url = self.settings.get_or(name, default);
+        let host = url.find("://").map_or(0, |at| at + 3);
+        let end = url[host..].find(['/', '?']).map_or(url.len(), |at| host + at);
+        url[..end].to_owned()
     }
 
     fn check_response(
