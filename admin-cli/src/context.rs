@@ -1,6 +1,8 @@
 //! What commands work with: settings, the clock, who asks, and on demand the database, the account
 //! and the plugins.
 
+use std::sync::Arc;
+
 use dripline_config::{ConfigError, Settings};
 use dripline_domain::clock::SystemClock;
 use dripline_domain::ids::{ContactId, OperationId, WorkflowId};
@@ -11,11 +13,10 @@ use dripline_store::contact::{self, Contact};
 use dripline_store::listing::operations::{self, Operation};
 use dripline_store::route::{self, Route};
 use dripline_store::workflow::{self, Workflow, WorkflowDetail};
-use tokio::sync::OnceCell;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::Global;
-use crate::database;
+use crate::database::Database;
 use crate::failure::{refuse, usage};
 use crate::plugins::Plugins;
 use crate::suggestion;
@@ -28,7 +29,7 @@ pub(crate) struct Context {
     /// Who asks, as the ledger and the audit trail record it.
     pub(crate) actor: String,
     account: Option<String>,
-    pool: OnceCell<Pool>,
+    database: Arc<Database>,
     pub(crate) plugins: Plugins,
 }
 
@@ -38,19 +39,20 @@ impl Context {
         log_to_stderr(global.verbose);
         let settings = dripline_config::load(global.config.as_deref(), std::env::vars_os())
             .map_err(explain_settings)?;
+        let database = Arc::new(Database::new(settings.clone()));
         Ok(Self {
             account: global.account.clone().or_else(|| settings.cli.account.clone()),
-            plugins: Plugins::new(&settings),
+            plugins: Plugins::new(&settings, database.clone()),
             settings,
             clock: SystemClock,
             actor: actor(),
-            pool: OnceCell::new(),
+            database,
         })
     }
 
     /// The database, opened and checked when it is first asked for.
     pub(crate) async fn pool(&self) -> anyhow::Result<&Pool> {
-        self.pool.get_or_try_init(|| database::open(&self.settings)).await
+        self.database.pool().await
     }
 
     /// The account to act for: the one named on the command line, the configured one, or the only

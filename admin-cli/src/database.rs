@@ -4,9 +4,35 @@ use anyhow::Context as _;
 use dripline_config::Settings;
 use dripline_store::embedded::{self, EmbeddedOptions};
 use dripline_store::{ConnectOptions, Pool, SchemaStatus};
+use tokio::sync::OnceCell;
 
 use crate::failure::refuse;
 use crate::progress;
+
+/// The database of the settings, opened and checked when it is first asked for.
+#[derive(Debug)]
+pub(crate) struct Database {
+    settings: Settings,
+    pool: OnceCell<Pool>,
+}
+
+impl Database {
+    /// Opens nothing yet.
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self { settings, pool: OnceCell::new() }
+    }
+
+    /// Whether there can be anything in it: one is configured, or the embedded one was made. Without one, nothing is
+    /// started or made only to find it empty.
+    pub(crate) fn may_exist(&self) -> bool {
+        self.settings.database.url.is_some() || self.settings.postgres_dir().exists()
+    }
+
+    /// Its connections.
+    pub(crate) async fn pool(&self) -> anyhow::Result<&Pool> {
+        self.pool.get_or_try_init(|| open(&self.settings)).await
+    }
+}
 
 /// Opens the configured database, or else the embedded one, which is started and migrated when
 /// needed. A database of the operator's own is never migrated without being asked to.

@@ -1,6 +1,7 @@
-//! The installed plugins: every `*.wasm` of the plugin directory, loaded when first asked for.
+//! The plugins that commands use: what is installed in the database, and every `*.wasm` of the plugin directory whose
+//! name is not taken; loaded when first asked for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,10 +16,12 @@ use dripline_plugin_host::{
     RenderCheckError,
 };
 use dripline_store::ops::PricedContact;
+use dripline_store::plugin::{self, PluginVersion};
 use tokio::sync::OnceCell;
 
 pub(crate) use dripline_plugin_host::quote::QuoteStep;
 
+use crate::database::Database;
 use crate::failure::refuse;
 use crate::suggestion::nearest;
 
@@ -29,6 +32,7 @@ pub(crate) struct Plugins {
     cache_directory: PathBuf,
     threads: Option<usize>,
     limits: Limits,
+    database: Arc<Database>,
     loaded: OnceCell<Loaded>,
 }
 
@@ -36,8 +40,10 @@ pub(crate) struct Plugins {
 #[derive(Debug)]
 struct Loaded {
     host: PluginHost,
-    /// File name to why it was not loaded.
+    /// Name to why it was not loaded.
     broken: BTreeMap<String, String>,
+    /// Which names are installed in the database.
+    installed: BTreeSet<String>,
 }
 
 /// What a renderer says about a template.
@@ -53,7 +59,7 @@ pub(crate) enum TemplateCheck {
 
 impl Plugins {
     /// Where they are and what they may use. Loads nothing yet.
-    pub(crate) fn new(settings: &Settings) -> Self {
+    pub(crate) fn new(settings: &Settings, database: Arc<Database>) -> Self {
         let plugins = &settings.plugins;
         let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
         let limits = Limits {
@@ -71,6 +77,7 @@ impl Plugins {
             cache_directory: plugins.cache_directory.clone(),
             threads: plugins.threads,
             limits,
+            database,
             loaded: OnceCell::new(),
         }
     }
@@ -88,6 +95,11 @@ impl Plugins {
     /// The files that could not be loaded, each with why.
     pub(crate) async fn broken(&self) -> anyhow::Result<&BTreeMap<String, String>> {
         Ok(&self.loaded().await?.broken)
+    }
+
+    /// Whether a plugin is installed in the database, rather than a file.
+    pub(crate) async fn is_installed(&self, name: &str) -> anyhow::Result<bool> {
+        Ok(self.loaded().await?.installed.contains(name))
     }
 
     /// What plugins may use.
@@ -169,9 +181,7 @@ impl Plugins {
                 Err(error @ LoadError::Read { .. }) => Err(error.into()),
                 Err(error) => {
                     let is_no_component = matches!(error, LoadError::Invalid { .. });
-                    let why = format!("{:#}", anyhow::Error::new(error));
-                    // The compiler's own words are laid out over many lines.
-                    let refusal = refuse(why.split_whitespace().collect::<Vec<_>>().join(" "));
+                    let refusal = refuse(in_one_line(error));
                     Err(if is_no_component {
                         refusal.hint("a plugin is a component, as `dripline plugin build` makes it")
                     } else {
@@ -195,12 +205,28 @@ impl Plugins {
                     ..self.thread_options()
                 };
                 let directory = self.directory.clone();
+                let installed = self.installed().await?;
                 // Compiling a plugin takes a second.
-                tokio::task::spawn_blocking(move || load(options, &directory))
+                tokio::task::spawn_blocking(move || load(options, &directory, installed))
                     .await
                     .map_err(|error| anyhow!("loading the plugins was cut short: {error}"))?
             })
             .await
+    }
+
+    /// What is installed in the database, with its bytes.
+    async fn installed(&self) -> anyhow::Result<Vec<(PluginVersion, Vec<u8>)>> {
+        if !self.database.may_exist() {
+            return Ok(Vec::new());
+        }
+        let pool = self.database.pool().await?;
+        let mut installed = Vec::new();
+        for version in plugin::in_force(pool).await? {
+            if let Some(bytes) = plugin::component(pool, &version.name, &version.digest).await? {
+                installed.push((version, bytes));
+            }
+        }
+        Ok(installed)
     }
 
     fn thread_options(&self) -> HostOptions {
@@ -223,19 +249,34 @@ impl Plugins {
             .map(|plugin| plugin.name.as_str());
         match nearest(name, names) {
             Some(near) => format!("{kind} `{name}` is not installed; did you mean `{near}`?"),
-            None => format!("{kind} `{name}` is not installed in {}", self.directory.display()),
+            None => format!(
+                "{kind} `{name}` is neither installed nor a file in {}",
+                self.directory.display()
+            ),
         }
     }
 }
 
-fn load(options: HostOptions, directory: &std::path::Path) -> anyhow::Result<Loaded> {
+fn load(
+    options: HostOptions,
+    directory: &Path,
+    installed: Vec<(PluginVersion, Vec<u8>)>,
+) -> anyhow::Result<Loaded> {
     let host = PluginHost::new(options).context("start the plugin host")?;
     let mut broken = BTreeMap::new();
+    let mut taken = BTreeSet::new();
+    for (version, bytes) in installed {
+        let PluginVersion { name, digest, permissions, .. } = &version;
+        if let Err(error) = host.load_approved(name, &bytes, digest, permissions) {
+            broken.insert(name.clone(), in_one_line(error));
+        }
+        taken.insert(version.name);
+    }
     let entries = match std::fs::read_dir(directory) {
         Ok(entries) => entries,
         // Nothing is installed yet.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Ok(Loaded { host, broken });
+            return Ok(Loaded { host, broken, installed: taken });
         }
         Err(error) => {
             return Err(error).with_context(|| format!("read `{}`", directory.display()));
@@ -246,12 +287,19 @@ fn load(options: HostOptions, directory: &std::path::Path) -> anyhow::Result<Loa
         if path.extension().is_none_or(|extension| extension != "wasm") {
             continue;
         }
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().replace('_', "-");
+        if taken.contains(&name) {
+            continue;
+        }
         if let Err(error) = host.load_file(&path) {
-            let name = path.file_stem().unwrap_or_default().to_string_lossy().replace('_', "-");
-            let why = format!("{:#}", anyhow::Error::new(error));
-            // The compiler's own words are laid out over many lines.
-            broken.insert(name, why.split_whitespace().collect::<Vec<_>>().join(" "));
+            broken.insert(name, in_one_line(error));
         }
     }
-    Ok(Loaded { host, broken })
+    Ok(Loaded { host, broken, installed: taken })
+}
+
+/// The compiler's own words are laid out over many lines.
+fn in_one_line(error: LoadError) -> String {
+    let why = format!("{:#}", anyhow::Error::new(error));
+    why.split_whitespace().collect::<Vec<_>>().join(" ")
 }

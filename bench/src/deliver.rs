@@ -125,6 +125,7 @@ pub(crate) async fn deliver(
         pool: pool.clone(),
         clock: lab.clock.clone(),
         plugins: lab.plugins.clone(),
+        installed: Arc::default(),
         wire,
         journal,
         stop: stop.clone(),

@@ -8,12 +8,12 @@ use dripline_domain::money::Micros;
 use dripline_store::audit::breaks;
 use dripline_store::listing::enrollments::{self, EnrollmentFilter};
 use dripline_store::testing::factory::Workflow;
-use dripline_store::{account, contact, ledger, route, workflow};
+use dripline_store::{account, contact, ledger, plugin, route, workflow};
 use tokio::process::Command;
 use uuid::Uuid;
 
 use crate::scene::Deed;
-use crate::stage::{ACCOUNT, Done, FUNDS, Stage, WORKFLOW};
+use crate::stage::{ACCOUNT, Done, FUNDS, PLUGIN, Stage, WORKFLOW};
 
 /// More than any stage has of anything.
 const MANY: i64 = 100_000;
@@ -60,6 +60,7 @@ impl<'a> Errand<'a> {
                 ensure!(done.status.code() == Some(1), "the audit found nothing: {}", done.said);
                 stage.sql(MEND).await?;
             }
+            Deed::RemovePlugin => stage.install_plugin().await?,
             _ => {}
         }
         Ok(Self { stage, deed, id: Uuid::new_v4() })
@@ -87,6 +88,7 @@ impl<'a> Errand<'a> {
         }
         let id = self.id.to_string();
         let contact = contact.to_string();
+        let plugin = self.stage.plugin_file().display().to_string();
         let words: &[&str] = match self.deed {
             Deed::CreateAccount => &["account", "create", "other", "--currency", "EUR"],
             Deed::TopUp => &["account", "topup", ACCOUNT, "5", "--payment-id", &id],
@@ -134,6 +136,8 @@ impl<'a> Errand<'a> {
             Deed::SettleBreak => {
                 &["audit", "settle", "1", "--amount", "5", "--reason", "owed", "--yes"]
             }
+            Deed::InstallPlugin => &["plugin", "install", &plugin, "--yes"],
+            Deed::RemovePlugin => &["plugin", "remove", PLUGIN],
             Deed::OptOut | Deed::Receive => &[],
         };
         let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
@@ -218,6 +222,16 @@ impl<'a> Errand<'a> {
             Deed::SettleBreak => {
                 expect("unsettled breaks", breaks::list(pool, false, None, MANY).await?.len(), 0)?;
                 self.check_funds(FUNDS + Micros(5_000_000)).await
+            }
+            Deed::InstallPlugin => {
+                let in_force = plugin::in_force(pool).await?;
+                let names: Vec<_> = in_force.iter().map(|version| version.name.as_str()).collect();
+                expect("plugins in force", names, vec![PLUGIN])?;
+                expect("versions", plugin::versions(pool, PLUGIN).await?.len(), 1)
+            }
+            Deed::RemovePlugin => {
+                expect("plugins in force", plugin::in_force(pool).await?.len(), 0)?;
+                expect("versions", plugin::versions(pool, PLUGIN).await?.len(), 1)
             }
             Deed::Remove | Deed::OptOut => {
                 let contact_id = contacts.first().copied();

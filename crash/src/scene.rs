@@ -43,6 +43,10 @@ pub enum Deed {
     Audit,
     /// Settle what was found to be wrong.
     SettleBreak,
+    /// Install a plugin.
+    InstallPlugin,
+    /// Remove a plugin.
+    RemovePlugin,
 }
 
 impl Deed {
@@ -68,7 +72,9 @@ impl Deed {
             | Self::ImportContacts
             | Self::Enroll
             | Self::Audit
-            | Self::SettleBreak => false,
+            | Self::SettleBreak
+            | Self::InstallPlugin
+            | Self::RemovePlugin => false,
         }
     }
 }
@@ -107,6 +113,8 @@ pub enum Scene {
     Suspects,
     /// A worker died with outcomes in its journal; the next one, which settles them.
     Leftover,
+    /// A plugin is installed; the worker that loads it.
+    Installed,
     /// An operator's command, beside a worker at work where there is something to send.
     Operator(Deed),
     /// The same with more people than one chunk takes, and nothing to send yet.
@@ -125,8 +133,8 @@ const BATCHES: u32 = 3;
 pub fn scenes(point: &str) -> Vec<Passages> {
     use Deed::{
         Adjust, Audit, CreateAccount, CreateRoute, CreateWorkflow, Delete, EditWorkflow, Enroll,
-        ImportContacts, MoveWorkflow, OptOut, Pause, Receive, Remove, RemoveAll, Requeue, Resolve,
-        SettleBreak, TopUp, UpdateRoute,
+        ImportContacts, InstallPlugin, MoveWorkflow, OptOut, Pause, Receive, Remove, RemoveAll,
+        RemovePlugin, Requeue, Resolve, SettleBreak, TopUp, UpdateRoute,
     };
     let of = |deed| vec![(Scene::Operator(deed), 0)];
     let commit = point.strip_suffix("-commit").or_else(|| point.strip_suffix("-committed"));
@@ -163,6 +171,9 @@ pub fn scenes(point: &str) -> Vec<Passages> {
             return vec![(Scene::Operator(Resolve), 0), (Scene::Queried, 0)];
         }
         Some("settle-break") => return of(SettleBreak),
+        Some("install-plugin") => return of(InstallPlugin),
+        Some("remove-plugin") => return of(RemovePlugin),
+        Some("record-plugin-load") => return vec![(Scene::Installed, 0)],
         Some("halt-route" | "postpone") => return vec![(Scene::Away, 2)],
         Some("resume-route") => return vec![(Scene::Back, 0)],
         Some("claim-inquiries" | "forget-inquiries") => return vec![(Scene::Keyed, 2)],

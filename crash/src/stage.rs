@@ -27,6 +27,8 @@ use crate::process::{PATIENCE, Process};
 
 /// The account of every stage.
 pub const ACCOUNT: &str = "acme";
+/// The plugin that is installed and removed: one of [`PLUGINS`] that no route uses.
+pub const PLUGIN: &str = "keyed-carrier";
 /// The workflow of every stage.
 pub const WORKFLOW: &str = "drip";
 /// What the account has before anything is enrolled.
@@ -72,9 +74,11 @@ impl Programs {
     /// Compiles the plugins once. All the programs of all trials at once would be busy with nothing
     /// else.
     pub async fn compile_plugins(&self) -> anyhow::Result<()> {
+        let database = TestDatabase::new().await;
         let mut command = Command::new(self.directory.join("dripline"));
         command
             .args(["plugin", "list"])
+            .env("DATABASE_URL", database.url())
             .env("DRIPLINE_STATE_DIR", &self.plugins)
             .env("DRIPLINE__PLUGINS__DIRECTORY", &self.plugins)
             .env("DRIPLINE__PLUGINS__CACHE_DIRECTORY", &self.plugin_cache)
@@ -296,6 +300,20 @@ impl Stage {
         let mut command = self.program(&self.programs.directory.join("dripline"));
         command.args(arguments);
         run(command, failpoints).await
+    }
+
+    /// The component of [`PLUGIN`].
+    pub fn plugin_file(&self) -> PathBuf {
+        self.programs.plugins.join(format!("{}.wasm", PLUGIN.replace('-', "_")))
+    }
+
+    /// Installs [`PLUGIN`].
+    pub async fn install_plugin(&self) -> anyhow::Result<()> {
+        let file = self.plugin_file().display().to_string();
+        let words = ["plugin", "install", &file, "--yes"].map(str::to_owned);
+        let done = self.dripline("", &words).await?;
+        ensure!(done.status.success(), "the plugin is not installed: {}", done.said);
+        Ok(())
     }
 
     /// Runs a program to its end.

@@ -91,7 +91,8 @@ impl Trial {
             | Scene::LostTickets
             | Scene::Leftover
             | Scene::Away
-            | Scene::Back => (at_once, CONTACTS, quick),
+            | Scene::Back
+            | Scene::Installed => (at_once, CONTACTS, quick),
             Scene::Goodbye | Scene::Unstarted | Scene::Suspects => {
                 (vec![step(Duration::ZERO)], FEW, quick)
             }
@@ -182,6 +183,10 @@ impl Trial {
             Scene::Queried => self.die_at_work(stage, &NO_BREAKER).await?,
             Scene::Suspects => {
                 stage.sql("UPDATE apalis.jobs SET attempts = 2").await?;
+                self.die_at_work(stage, &[]).await?;
+            }
+            Scene::Installed => {
+                stage.install_plugin().await?;
                 self.die_at_work(stage, &[]).await?;
             }
             Scene::Leftover => return self.die_over_a_journal(stage).await,

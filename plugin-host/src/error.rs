@@ -248,6 +248,22 @@ pub enum LoadError {
         /// How.
         source: PluginError,
     },
+    /// Its bytes are not those that were installed.
+    #[error("plugin `{plugin}` is not the one that was installed, with the digest {expected}")]
+    OtherDigest {
+        /// The plugin.
+        plugin: String,
+        /// What was installed.
+        expected: String,
+    },
+    /// It asks for more than was approved.
+    #[error("plugin `{plugin}` asks for what nobody has approved: {}", .permissions.join(", "))]
+    NotApproved {
+        /// The plugin.
+        plugin: String,
+        /// What it asks for besides.
+        permissions: Vec<String>,
+    },
     /// Its description of itself contradicts itself.
     #[error("the manifest of plugin `{plugin}` is wrong: {text}")]
     Manifest {

@@ -129,6 +129,15 @@ impl PluginHost {
     /// Checks a component and makes it available under `name`, in place of one that had the name.
     /// Calls under way finish on the old one. Blocks. Nothing changes when it fails.
     pub fn load(&self, name: &str, bytes: &[u8]) -> Result<PluginInfo, LoadError> {
+        self.load_if(name, bytes, |_| Ok(()))
+    }
+
+    fn load_if(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        check: impl FnOnce(&PluginInfo) -> Result<(), LoadError>,
+    ) -> Result<PluginInfo, LoadError> {
         let inner = &self.0;
         let _one_at_a_time = inner.loading.lock().unwrap_or_else(PoisonError::into_inner);
         let loader = Loader {
@@ -139,6 +148,7 @@ impl PluginHost {
         };
         let plugin = loader.load(name, bytes)?;
         let info = plugin.info.clone();
+        check(&info)?;
         inner.registry.insert(plugin);
         tracing::info!(
             plugin = info.name,
@@ -148,6 +158,45 @@ impl PluginHost {
             "plugin loaded"
         );
         Ok(info)
+    }
+
+    /// Makes a plugin unavailable. Calls under way finish. Gives whether there was one of that name.
+    pub fn unload(&self, name: &str) -> bool {
+        let removed = self.0.registry.remove(name);
+        if removed {
+            tracing::info!(plugin = name, "plugin unloaded");
+        }
+        removed
+    }
+
+    /// How often plugins have been loaded and unloaded. What was made of a manifest holds while this stays.
+    pub fn changes(&self) -> u64 {
+        self.0.registry.changes()
+    }
+
+    /// Checks a component as [`PluginHost::load`] does, and that it is the one with this digest and asks for
+    /// nothing that is not `approved` (as [`Permission`] is printed), before it takes the place of another.
+    /// Blocks. Nothing changes when it fails.
+    pub fn load_approved(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        digest: &str,
+        approved: &[String],
+    ) -> Result<PluginInfo, LoadError> {
+        self.load_if(name, bytes, |info| {
+            if info.digest != digest {
+                let (plugin, expected) = (name.to_owned(), digest.to_owned());
+                return Err(LoadError::OtherDigest { plugin, expected });
+            }
+            let asked = info.permissions().into_iter().map(|asked| asked.to_string());
+            let more: Vec<String> = asked.filter(|asked| !approved.contains(asked)).collect();
+            if more.is_empty() {
+                Ok(())
+            } else {
+                Err(LoadError::NotApproved { plugin: name.to_owned(), permissions: more })
+            }
+        })
     }
 
     /// Every loaded plugin, by name.

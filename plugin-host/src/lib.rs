@@ -46,6 +46,7 @@ mod lookup;
 mod manifest;
 mod message;
 pub mod outcome;
+mod permission;
 pub mod quote;
 mod registry;
 mod renderer;
@@ -66,6 +67,7 @@ pub use manifest::{DuplicateClass, Manifest, SettingSchema, SettingsError};
 pub use message::{
     Accepted, Attribute, CallError, Failure, FailureClass, Outgoing, Question, Settings,
 };
+pub use permission::Permission;
 pub use registry::{PluginInfo, PluginKind};
 pub use renderer::{Problem, RenderCheckError, RenderError};
 pub use webhook::{Heard, Hook, HookError, Inbound, Receipt};

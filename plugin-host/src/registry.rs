@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use wasmtime::component::{Component, InstancePre, Linker};
@@ -101,11 +102,14 @@ impl Ready {
 /// The loaded plugins by name. A plugin that is loaded again replaces the old one; calls under way
 /// finish on the old one.
 #[derive(Default)]
-pub(crate) struct Registry(RwLock<BTreeMap<String, Arc<Plugin>>>);
+pub(crate) struct Registry {
+    plugins: RwLock<BTreeMap<String, Arc<Plugin>>>,
+    changes: AtomicU64,
+}
 
 impl Registry {
     pub(crate) fn get(&self, name: &str, kind: PluginKind) -> Result<Arc<Plugin>, PluginError> {
-        let plugins = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let plugins = self.plugins.read().unwrap_or_else(PoisonError::into_inner);
         let plugin =
             plugins.get(name).ok_or_else(|| PluginError::NotLoaded { name: name.to_owned() })?;
         if plugin.info.kind != kind {
@@ -119,13 +123,26 @@ impl Registry {
     }
 
     pub(crate) fn list(&self) -> Vec<PluginInfo> {
-        let plugins = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let plugins = self.plugins.read().unwrap_or_else(PoisonError::into_inner);
         plugins.values().map(|plugin| plugin.info.clone()).collect()
     }
 
     pub(crate) fn insert(&self, plugin: Plugin) {
-        let mut plugins = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut plugins = self.plugins.write().unwrap_or_else(PoisonError::into_inner);
         plugins.insert(plugin.info.name.clone(), Arc::new(plugin));
+        self.changes.fetch_add(1, Ordering::Release);
+    }
+
+    pub(crate) fn remove(&self, name: &str) -> bool {
+        let mut plugins = self.plugins.write().unwrap_or_else(PoisonError::into_inner);
+        let removed = plugins.remove(name).is_some();
+        self.changes.fetch_add(u64::from(removed), Ordering::Release);
+        removed
+    }
+
+    /// How often it has changed.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
     }
 }
 

@@ -64,6 +64,8 @@ commits! {
     GiveUp = "give-up",
     /// An import of contacts.
     ImportContacts = "import-contacts",
+    /// A version of a plugin that comes into force.
+    InstallPlugin = "install-plugin",
     /// A workflow's move to another place.
     MoveWorkflow = "move-workflow",
     /// The note that a contact has opted out.
@@ -78,6 +80,10 @@ commits! {
     RecordBreaks = "record-breaks",
     /// A batch of what carriers have said afterwards.
     RecordReceipts = "record-receipts",
+    /// What a worker made of a plugin's version.
+    RecordPluginLoad = "record-plugin-load",
+    /// A plugin that goes out of force.
+    RemovePlugin = "remove-plugin",
     /// The end of one contact's enrollment.
     RemoveContact = "remove-contact",
     /// A batch of marks for requests that are made again under their keys.

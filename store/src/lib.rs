@@ -28,6 +28,7 @@ pub mod ledger;
 pub mod listing;
 pub mod operation;
 pub mod plan;
+pub mod plugin;
 pub mod position;
 pub mod queue;
 pub mod route;

@@ -16,6 +16,7 @@ use dripline_store::{Pool, installation};
 use uuid::Uuid;
 
 use crate::environment::{Batches, Environment};
+use crate::installed::Installed;
 use crate::jobs::deliver::Deliver;
 use crate::journal::{Journal, JournalOptions};
 use crate::lifecycle::Stop;
@@ -32,6 +33,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// The plugins, loaded.
     pub plugins: PluginHost,
+    /// Which of them were installed in the database.
+    pub installed: Arc<Installed>,
     /// The way out.
     pub wire: Arc<dyn Wire>,
     /// Where journals are.
@@ -79,7 +82,7 @@ pub enum Ended {
 impl Daemon {
     /// Registers this process under a fresh name. Waits for the database if it has to.
     pub async fn register(parts: Parts, options: DaemonOptions) -> anyhow::Result<Self> {
-        let Parts { pool, clock, plugins, wire, journal: journals, stop } = parts;
+        let Parts { pool, clock, plugins, installed, wire, journal: journals, stop } = parts;
         let stop = stop.child();
         let outage = Arc::new(Outage::new(stop.clone(), options.database_timeout));
         let installation_id = outage
@@ -108,6 +111,7 @@ impl Daemon {
             breaker: options.breaker,
             max_claims: options.max_claims,
             plugins,
+            installed,
             wire,
             batches: options.batches,
         };

@@ -13,6 +13,7 @@ use dripline_store::Pool;
 use uuid::Uuid;
 
 use crate::batch::BatchLimits;
+use crate::installed::Installed;
 use crate::journal::Journal;
 use crate::lifecycle::Stop;
 use crate::outage::Outage;
@@ -44,6 +45,8 @@ pub struct Environment {
     pub max_claims: u32,
     /// Renderers and carriers.
     pub plugins: PluginHost,
+    /// Which of them were installed in the database.
+    pub installed: Arc<Installed>,
     /// The one HTTP door, or what stands in for it in a bench.
     pub wire: Arc<dyn Wire>,
     /// How large batches may grow and how many may run at once.

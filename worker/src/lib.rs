@@ -15,6 +15,7 @@ pub mod clock;
 pub mod crash;
 pub mod daemon;
 pub mod environment;
+pub mod installed;
 pub mod jobs;
 pub mod journal;
 pub mod lifecycle;

@@ -14,6 +14,7 @@ use dripline_plugin_host::PluginHost;
 use dripline_plugin_host::egress::Egress;
 use dripline_store::{ConnectOptions, Pool, SchemaStatus, embedded};
 use dripline_worker::daemon::{Daemon, Ended, Parts};
+use dripline_worker::installed::Installed;
 use dripline_worker::lifecycle::{Stop, StopSignals};
 use dripline_worker::{clock, open_files, options, telemetry};
 
@@ -82,9 +83,11 @@ async fn work(arguments: &Arguments, settings: &Settings, stop: Stop) -> anyhow:
     let clock = clock::start();
     let pool = connect(settings).await?;
     check_schema(&pool, arguments.migrate).await?;
+    let (plugins, installed) = load_plugins(settings, &pool, clock.clone()).await?;
     let parts = Parts {
         pool,
-        plugins: load_plugins(settings, clock.clone()).await?,
+        plugins,
+        installed,
         wire: Arc::new(Egress::new(options::egress(&settings.worker))),
         journal: options::journal(settings),
         clock,
@@ -138,19 +141,33 @@ async fn check_schema(pool: &Pool, migrate: bool) -> anyhow::Result<()> {
     }
 }
 
-async fn load_plugins(settings: &Settings, clock: Arc<dyn Clock>) -> anyhow::Result<PluginHost> {
+/// The files of the plugin directory, and what is installed in the database, which takes the place of a file of the
+/// same name.
+async fn load_plugins(
+    settings: &Settings,
+    pool: &Pool,
+    clock: Arc<dyn Clock>,
+) -> anyhow::Result<(PluginHost, Arc<Installed>)> {
     let host = PluginHost::new(options::plugins(&settings.plugins, clock))
         .context("start the plugin host")?;
     let directory = settings.plugins.directory.clone();
-    let loading = host.clone();
-    let loaded = tokio::task::spawn_blocking(move || loading.load_directory(&directory))
-        .await
-        .context("load the plugins")?
-        .with_context(|| format!("load plugins from {}", settings.plugins.directory.display()))?;
-    if loaded.is_empty() {
-        bail!("there are no plugins (*.wasm) in {}", settings.plugins.directory.display());
+    let shown = directory.display().to_string();
+    if directory.exists() {
+        let loading = host.clone();
+        tokio::task::spawn_blocking(move || loading.load_directory(&directory))
+            .await
+            .context("load the plugins")?
+            .with_context(|| format!("load plugins from {shown}"))?;
     }
-    Ok(host)
+    let installed = Arc::new(Installed::default());
+    installed.sync(pool, &host).await.context("load the installed plugins")?;
+    if host.plugins().is_empty() {
+        bail!(
+            "there are no plugins: `dripline plugin install FILE` installs one, and *.wasm in {shown} \
+             would do as well"
+        );
+    }
+    Ok((host, installed))
 }
 
 /// One line of JSON on standard output, for whoever started us and waits. Nobody may be left to

@@ -3,6 +3,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -15,6 +16,7 @@ use unknown_deliveries::UnknownOptions;
 pub mod dead_workers;
 pub mod journals;
 pub mod missing_tickets;
+pub mod plugins;
 pub mod unfinished_purges;
 pub mod unknown_deliveries;
 
@@ -50,6 +52,15 @@ pub fn start(
     }));
     sweeps.spawn(repeat("unfinished_purges", environment.clone(), interval, |all| async move {
         unfinished_purges::run_once(&all).await.map(drop)
+    }));
+    let first = Arc::new(AtomicBool::new(true));
+    sweeps.spawn(repeat("plugins", environment.clone(), interval, move |all| {
+        let first = first.clone();
+        async move {
+            plugins::run_once(&all, first.load(Ordering::Relaxed)).await?;
+            first.store(false, Ordering::Relaxed);
+            Ok(())
+        }
     }));
     let deliver = deliver.clone();
     sweeps.spawn(repeat("unknown_deliveries", environment.clone(), interval, move |all| {

@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+
 use crate::session::{Session, assert_transcript};
 
 #[test]
@@ -37,7 +39,7 @@ fn a_file_is_checked_before_anybody_depends_on_it() {
     assert_eq!(checked.code, 0, "{}", checked.stderr);
     for line in [
         "it asks for:\n  to send to the origin that the setting `api_base` names\n",
-        "  to have the secret `auth_token` put into its requests: The account's auth token",
+        "  to have the secret `auth_token` put into its requests\n",
     ] {
         assert!(checked.stdout.contains(line), "{}", checked.stdout);
     }
@@ -169,5 +171,48 @@ fn a_new_plugin_builds_and_passes_at_once() {
     }
     session.run("plugin new carrier Acme");
     session.run("plugin build nowhere");
+    assert_transcript!(session);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plugins_are_installed_replaced_brought_back_and_removed() {
+    let mut session = Session::new().await;
+    let built = PathBuf::from(std::env::var_os("DRIPLINE_TEST_PLUGINS").unwrap());
+    std::os::unix::fs::symlink(built, session.home().join("built")).unwrap();
+    std::fs::remove_file(session.home().join("plugins/twilio.wasm")).unwrap();
+    // What asks for nothing needs no approval; what asks for something is not installed without one.
+    session.run("plugin install built/plain.wasm");
+    session.run("plugin install built/plain.wasm");
+    session.run("plugin install built/twilio.wasm --dry-run");
+    session.run("plugin install built/twilio.wasm");
+    session.run("plugin install built/twilio.wasm --yes");
+    let list = session.quiet("plugin list --output json").json();
+    let listed = list["plugins"].as_array().unwrap();
+    let installed: Vec<_> = listed
+        .iter()
+        .filter(|plugin| plugin["installed"] == true)
+        .map(|plugin| plugin["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(installed, ["plain", "twilio"]);
+    // Another file under a name that is taken by another kind.
+    std::fs::copy(session.home().join("built/twilio.wasm"), session.home().join("plain.wasm"))
+        .unwrap();
+    let refused = session.quiet("plugin install plain.wasm --yes");
+    assert_eq!(refused.code, 1, "{}", refused.stderr);
+    session.run("plugin rollback plain");
+    session.run("plugin rollback nobody");
+    session.run("plugin remove nobody");
+    // It can be used at once, and not removed while it is.
+    session.run("account create acme --currency EUR");
+    let added = session.quiet(
+        "route add main --carrier twilio --sender +15005550006 --price-per-segment 0.01 \
+         --setting account_sid=AC1 --secret auth_token=env:NOWHERE",
+    );
+    assert_eq!(added.code, 0, "{}", added.stderr);
+    session.run("plugin remove twilio");
+    session.run("plugin remove plain");
+    let gone = session.quiet("plugin show plain");
+    assert_eq!(gone.code, 1, "{}", gone.stdout);
+    session.run("plugin rollback plain");
     assert_transcript!(session);
 }

@@ -212,6 +212,7 @@ macro_rules! assert_transcript {
         settings.add_filter(r"in \d+\.\d s: \d+ deliveries/s", "in [time]: [rate] deliveries/s");
         settings.add_filter(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "[uuid]");
         settings.add_filter(r"\b[0-9A-HJKMNP-TV-Z]{26}\b", "[ulid]");
+        settings.add_filter(r"\([0-9a-f]{12}\)", "([digest])");
         settings.set_omit_expression(true);
         settings.bind(|| insta::assert_snapshot!($session.transcript()));
     }};

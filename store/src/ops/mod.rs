@@ -15,6 +15,7 @@ mod give_up;
 mod given_reference;
 mod hearing;
 mod import_contacts;
+mod install_plugin;
 mod move_workflow;
 mod opt_out;
 mod pause_workflow;
@@ -24,6 +25,7 @@ mod record_breaks;
 mod record_receipt;
 mod remove_contact;
 mod remove_contacts;
+mod remove_plugin;
 mod repeat_attempts;
 mod requeue;
 mod resolve_unknown;
@@ -52,6 +54,7 @@ pub use finish_attempts::{FinishRequest, Finished, finish_attempts};
 pub use give_up::{GiveUp, GiveUpRequest, give_up};
 pub use given_reference::{GivenKey, GivenReference};
 pub use import_contacts::{ImportContactsError, Imported, import_contacts};
+pub use install_plugin::{InstallPluginError, NewPluginVersion, install_plugin};
 pub use move_workflow::{MoveWorkflowError, Moved, move_workflow};
 pub use opt_out::opt_out;
 pub use pause_workflow::{
@@ -65,6 +68,7 @@ pub use remove_contact::{Removal, RemoveContactError, Removed, remove_contact};
 pub use remove_contacts::{
     BegunRemoval, Removals, RemovedContacts, begin_removal, remove_contacts,
 };
+pub use remove_plugin::{RemovePluginError, remove_plugin};
 pub use repeat_attempts::{Repeat, RepeatRequest, StaleRepeat, repeat_attempts};
 pub use requeue::{RequeueChunk, Requeued, requeue};
 pub use resolve_unknown::{Resolution, Resolved, resolve_unknown};

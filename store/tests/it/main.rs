@@ -17,6 +17,7 @@ mod lost_answers;
 mod money;
 mod operations;
 mod order;
+mod plugins;
 mod postpone;
 mod property;
 mod races;

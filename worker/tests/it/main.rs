@@ -10,6 +10,7 @@ mod half_open;
 mod hostile;
 mod journal;
 mod outage;
+mod plugins;
 mod poison;
 mod routes;
 mod stop;

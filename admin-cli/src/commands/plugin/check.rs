@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::report::PluginReport;
+use super::report::{PluginReport, sentence};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::output::page::Page;
@@ -45,7 +45,7 @@ impl Report for Checked {
 pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::Result<Exit> {
     let (_, info) = ctx.plugins.open(&args.file).await?;
     let plugin = PluginReport::new(&info, ctx.plugins.limits());
-    let asks_for = plugin.asks_for();
+    let asks_for = info.permissions().iter().map(sentence).collect();
     out.data(&Checked { plugin, asks_for })?;
     Ok(Exit::Done)
 }

@@ -8,15 +8,25 @@ use crate::exit::Exit;
 use crate::output::page::{Column, Page};
 use crate::output::{Output, Report};
 
-/// List the installed plugins, and files that cannot be loaded with why.
+/// List the plugins, and those that cannot be loaded with why.
+///
+/// What is installed in the database takes the place of a file of the same name.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {}
 
 #[derive(Serialize)]
 struct List {
     directory: String,
-    plugins: Vec<PluginReport>,
+    plugins: Vec<Listed>,
     broken: Vec<Broken>,
+}
+
+#[derive(Serialize)]
+struct Listed {
+    #[serde(flatten)]
+    plugin: PluginReport,
+    /// Whether it is installed in the database, rather than a file of the directory.
+    installed: bool,
 }
 
 #[derive(Serialize)]
@@ -33,14 +43,18 @@ impl Report for List {
             Column::Text("VERSION"),
             Column::Number("BYTES"),
             Column::Text("DIGEST"),
+            Column::Text("FROM"),
         ];
-        let rows = self.plugins.iter().map(|plugin| {
+        let rows = self.plugins.iter().map(|listed| {
+            let plugin = &listed.plugin;
+            let from = if listed.installed { "database" } else { "file" };
             vec![
                 plugin.name.clone(),
                 plugin.kind.clone(),
                 plugin.version().unwrap_or_default(),
                 plugin.file_bytes.to_string(),
                 plugin.digest.chars().take(12).collect(),
+                from.to_owned(),
             ]
         });
         page.table(&columns, rows, &format!("no plugins in {}", self.directory));
@@ -51,11 +65,15 @@ impl Report for List {
 }
 
 pub(crate) async fn run(_: Args, ctx: &Context, out: &mut Output) -> anyhow::Result<Exit> {
-    let plugins = ctx.plugins.list().await?;
+    let mut plugins = Vec::new();
+    for info in ctx.plugins.list().await? {
+        let installed = ctx.plugins.is_installed(&info.name).await?;
+        plugins.push(Listed { plugin: PluginReport::new(&info, ctx.plugins.limits()), installed });
+    }
     let broken = ctx.plugins.broken().await?.iter();
     out.data(&List {
         directory: ctx.plugins.directory.display().to_string(),
-        plugins: plugins.iter().map(|info| PluginReport::new(info, ctx.plugins.limits())).collect(),
+        plugins,
         broken: broken
             .map(|(name, reason)| Broken { name: name.clone(), reason: reason.clone() })
             .collect(),

@@ -2,9 +2,12 @@
 
 mod build;
 mod check;
+mod install;
 mod list;
 mod new;
+mod remove;
 mod report;
+mod rollback;
 mod scaffold;
 mod show;
 mod test;
@@ -24,6 +27,9 @@ pub(crate) enum Command {
     Check(check::Args),
     Test(test::Args),
     Try(try_out::Args),
+    Install(install::Args),
+    Remove(remove::Args),
+    Rollback(rollback::Args),
 }
 
 /// Runs one of them.
@@ -36,5 +42,8 @@ pub(crate) async fn run(command: Command, ctx: &Context, out: &mut Output) -> an
         Command::Check(args) => check::run(args, ctx, out).await,
         Command::Test(args) => test::run(args, ctx, out).await,
         Command::Try(args) => try_out::run(args, ctx, out).await,
+        Command::Install(args) => install::run(args, ctx, out).await,
+        Command::Remove(args) => remove::run(args, ctx, out).await,
+        Command::Rollback(args) => rollback::run(args, ctx, out).await,
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use dripline_domain::segment::Atom;
-use dripline_plugin_host::{DuplicateClass, Limits, Manifest, PluginInfo, PluginKind};
+use dripline_plugin_host::{DuplicateClass, Limits, Manifest, Permission, PluginInfo, PluginKind};
 use serde::Serialize;
 
 use crate::output::page::{Column, Page};
@@ -78,30 +78,6 @@ impl PluginReport {
 
     pub(super) fn version(&self) -> Option<String> {
         self.carrier.as_ref().map(|carrier| carrier.version.clone())
-    }
-
-    /// What its manifest asks for, one sentence each.
-    pub(super) fn asks_for(&self) -> Vec<String> {
-        let Some(carrier) = &self.carrier else { return Vec::new() };
-        let origins = carrier.origins.iter().map(|origin| {
-            match origin.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
-                Some(setting) => {
-                    format!("to send to the origin that the setting `{setting}` names")
-                }
-                None => format!("to send to {origin}"),
-            }
-        });
-        let secrets = carrier.settings.iter().filter(|setting| setting.secret).map(|setting| {
-            format!("to have the secret `{}` put into its requests: {}", setting.name, setting.text)
-        });
-        let signs = self.imports.iter().any(|interface| interface == "sign");
-        let signs = signs.then(|| "to sign with its secrets, without seeing them".to_owned());
-        let unsigned = carrier.attributes.get("webhook.unsigned").is_some_and(|v| v == "true");
-        let unsigned = unsigned.then(|| {
-            "to be believed what carriers report without a signature, under a secret address"
-                .to_owned()
-        });
-        origins.chain(secrets).chain(signs).chain(unsigned).collect()
     }
 
     pub(super) fn lay_out(&self, page: &mut Page) {
@@ -225,6 +201,22 @@ fn promise(manifest: &Manifest, lookup: bool) -> String {
         }
         (DuplicateClass::Lost, _) => {
             "an attempt without an answer stays unknown and is never repeated by itself".to_owned()
+        }
+    }
+}
+
+/// What a permission means, for the person who approves it.
+pub(super) fn sentence(permission: &Permission) -> String {
+    match permission {
+        Permission::Origin(origin) => format!("to send to {origin}"),
+        Permission::OriginOfSetting(setting) => {
+            format!("to send to the origin that the setting `{setting}` names")
+        }
+        Permission::Secret(name) => format!("to have the secret `{name}` put into its requests"),
+        Permission::Sign => "to sign with its secrets, without seeing them".to_owned(),
+        Permission::UnsignedWebhooks => {
+            "to be believed what the carrier reports without a signature, under a secret address"
+                .to_owned()
         }
     }
 }

@@ -1,16 +1,20 @@
 //! `dripline plugin show`.
 
+use chrono::SecondsFormat;
+use dripline_store::plugin::{self, PluginLoad, PluginVersion};
 use serde::Serialize;
 
+use super::install::short;
 use super::report::PluginReport;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::refuse;
-use crate::output::page::Page;
+use crate::output::page::{Column, Page};
 use crate::output::{Output, Report};
 use crate::suggestion;
 
-/// Show one plugin: settings, origins, limits, and what it promises against duplicates.
+/// Show one plugin: settings, origins, limits, what it promises against duplicates, its installed versions, and what
+/// running workers made of them.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The plugin.
@@ -20,11 +24,45 @@ pub(crate) struct Args {
 #[derive(Serialize)]
 struct OnePlugin {
     plugin: PluginReport,
+    /// Every version that was installed in the database, the last first.
+    versions: Vec<PluginVersion>,
+    /// What the running workers made of it.
+    workers: Vec<PluginLoad>,
 }
 
 impl Report for OnePlugin {
     fn lay_out(&self, page: &mut Page) {
         self.plugin.lay_out(page);
+        if self.versions.is_empty() {
+            return;
+        }
+        page.gap();
+        let columns = [
+            Column::Text("DIGEST"),
+            Column::Text("VERSION"),
+            Column::Text("INSTALLED"),
+            Column::Text("BY"),
+            Column::Text("IN FORCE"),
+        ];
+        let rows = self.versions.iter().map(|version| {
+            vec![
+                short(&version.digest).to_owned(),
+                version.version.clone(),
+                version.installed_at.to_rfc3339_opts(SecondsFormat::Secs, true),
+                version.installed_by.clone(),
+                if version.in_force { "yes" } else { "" }.to_owned(),
+            ]
+        });
+        page.table(&columns, rows, "");
+        for PluginLoad { worker, digest, problem, .. } in &self.workers {
+            let digest = short(digest);
+            match problem {
+                None => page.line(format_args!("worker {worker} runs {digest}")),
+                Some(problem) => {
+                    page.line(format_args!("worker {worker} cannot load {digest}: {problem}"));
+                }
+            }
+        }
     }
 }
 
@@ -38,6 +76,13 @@ pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::
         let hint = suggestion::hint(&args.name, names, "dripline plugin list");
         return Err(refuse(format!("there is no plugin `{}`", args.name)).hint(hint).into());
     };
-    out.data(&OnePlugin { plugin: PluginReport::new(info, ctx.plugins.limits()) })?;
+    let (versions, workers) = if ctx.plugins.is_installed(&args.name).await? {
+        let pool = ctx.pool().await?;
+        (plugin::versions(pool, &args.name).await?, plugin::loads(pool, &args.name).await?)
+    } else {
+        Default::default()
+    };
+    let plugin = PluginReport::new(info, ctx.plugins.limits());
+    out.data(&OnePlugin { plugin, versions, workers })?;
     Ok(Exit::Done)
 }

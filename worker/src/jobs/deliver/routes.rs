@@ -34,6 +34,8 @@ pub(super) struct ReadyRoute {
     /// How long after a hand-over the carrier's answer that it does not have a message is believed.
     pub(super) final_after: Duration,
     rules: SegmentRules,
+    /// The state of the plugins that it was made with.
+    plugin_changes: u64,
 }
 
 /// Why a route is not ready.
@@ -60,7 +62,8 @@ impl Routes {
     }
 
     /// The delivery's route in the revision that the delivery was loaded with, or a later one.
-    /// Secrets are read once per revision: to change one, change the route or restart.
+    /// Secrets are read once per revision: to change one, change the route or restart. A plugin that changes
+    /// changes every route.
     pub(super) async fn get(&self, delivery: &DueDelivery) -> Result<Arc<ReadyRoute>, Unready> {
         self.find(delivery.route_id, delivery.route_revision).await
     }
@@ -109,12 +112,18 @@ impl Routes {
 
     fn known(&self, route_id: RouteId, revision: i64) -> Option<Arc<ReadyRoute>> {
         let known = self.ready.read().unwrap_or_else(PoisonError::into_inner);
-        known.get(&route_id).filter(|route| route.revision >= revision).cloned()
+        let changes = self.environment.plugins.changes();
+        let is_current = |route: &&Arc<ReadyRoute>| {
+            route.revision >= revision && route.plugin_changes == changes
+        };
+        known.get(&route_id).filter(is_current).cloned()
     }
 
     /// Checks the route against its carrier's manifest and reads its secrets.
     fn prepare(&self, route: Route) -> Result<ReadyRoute, Reason> {
         let carrier = &route.carrier;
+        // Read before the manifest: whatever changes in between makes the route be prepared again.
+        let plugin_changes = self.environment.plugins.changes();
         let manifest = self.environment.plugins.manifest(carrier).ok_or_else(|| {
             let text = format!("this worker has no carrier plugin `{carrier}`");
             Reason::new("plugin_not_loaded", text)
@@ -137,6 +146,7 @@ impl Routes {
             key_lifetime: manifest.key_lifetime(),
             final_after: manifest.lookup_final_after(),
             rules: manifest.segments,
+            plugin_changes,
             carrier: route.carrier,
             sender: route.sender,
         })
