@@ -61,6 +61,11 @@ impl<'a> Errand<'a> {
                 stage.sql(MEND).await?;
             }
             Deed::RemovePlugin => stage.install_plugin().await?,
+            Deed::ResumeRoute => {
+                let words = ["route", "pause", "main"].map(str::to_owned);
+                let done = stage.dripline("", &words).await?;
+                ensure!(done.status.success(), "the route is not paused: {}", done.said);
+            }
             _ => {}
         }
         Ok(Self { stage, deed, id: Uuid::new_v4() })
@@ -138,6 +143,8 @@ impl<'a> Errand<'a> {
             }
             Deed::InstallPlugin => &["plugin", "install", &plugin, "--yes"],
             Deed::RemovePlugin => &["plugin", "remove", PLUGIN],
+            Deed::PauseRoute => &["route", "pause", "main", "--reason", "test"],
+            Deed::ResumeRoute => &["route", "resume", "main"],
             Deed::OptOut | Deed::Receive => &[],
         };
         let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
@@ -228,6 +235,11 @@ impl<'a> Errand<'a> {
                 let names: Vec<_> = in_force.iter().map(|version| version.name.as_str()).collect();
                 expect("plugins in force", names, vec![PLUGIN])?;
                 expect("versions", plugin::versions(pool, PLUGIN).await?.len(), 1)
+            }
+            Deed::PauseRoute | Deed::ResumeRoute => {
+                let route = route::find(pool, *account_id, "main").await?.context("a route")?;
+                let paused = self.deed == Deed::PauseRoute;
+                expect("route is paused", route.paused_at.is_some(), paused)
             }
             Deed::RemovePlugin => {
                 expect("plugins in force", plugin::in_force(pool).await?.len(), 0)?;

@@ -47,6 +47,10 @@ pub enum Deed {
     InstallPlugin,
     /// Remove a plugin.
     RemovePlugin,
+    /// Pause the route.
+    PauseRoute,
+    /// Let the paused route run again.
+    ResumeRoute,
 }
 
 impl Deed {
@@ -74,7 +78,9 @@ impl Deed {
             | Self::Audit
             | Self::SettleBreak
             | Self::InstallPlugin
-            | Self::RemovePlugin => false,
+            | Self::RemovePlugin
+            | Self::PauseRoute
+            | Self::ResumeRoute => false,
         }
     }
 }
@@ -133,8 +139,8 @@ const BATCHES: u32 = 3;
 pub fn scenes(point: &str) -> Vec<Passages> {
     use Deed::{
         Adjust, Audit, CreateAccount, CreateRoute, CreateWorkflow, Delete, EditWorkflow, Enroll,
-        ImportContacts, InstallPlugin, MoveWorkflow, OptOut, Pause, Receive, Remove, RemoveAll,
-        RemovePlugin, Requeue, Resolve, SettleBreak, TopUp, UpdateRoute,
+        ImportContacts, InstallPlugin, MoveWorkflow, OptOut, Pause, PauseRoute, Receive, Remove,
+        RemoveAll, RemovePlugin, Requeue, Resolve, ResumeRoute, SettleBreak, TopUp, UpdateRoute,
     };
     let of = |deed| vec![(Scene::Operator(deed), 0)];
     let commit = point.strip_suffix("-commit").or_else(|| point.strip_suffix("-committed"));
@@ -173,6 +179,8 @@ pub fn scenes(point: &str) -> Vec<Passages> {
         Some("settle-break") => return of(SettleBreak),
         Some("install-plugin") => return of(InstallPlugin),
         Some("remove-plugin") => return of(RemovePlugin),
+        Some("pause-route") => return of(PauseRoute),
+        Some("reopen-route" | "wake-waiting") => return of(ResumeRoute),
         Some("record-plugin-load") => return vec![(Scene::Installed, 0)],
         Some("halt-route" | "postpone") => return vec![(Scene::Away, 2)],
         Some("resume-route") => return vec![(Scene::Back, 0)],

@@ -70,6 +70,12 @@ commits! {
     MoveWorkflow = "move-workflow",
     /// The note that a contact has opted out.
     OptOut = "opt-out",
+    /// A route that is paused.
+    PauseRoute = "pause-route",
+    /// A paused route that runs again.
+    ReopenRoute = "reopen-route",
+    /// A chunk of deliveries that had waited for a paused route.
+    WakeWaiting = "wake-waiting",
     /// A pause's fence.
     PauseWorkflow = "pause-workflow",
     /// A batch of deliveries that wait while their route is halted.

@@ -51,6 +51,8 @@ pub struct DueDelivery {
     pub route_id: RouteId,
     /// The route's revision; a worker with an older copy reads the route again.
     pub route_revision: i64,
+    /// Whether the route is paused. The mark looks again.
+    pub route_paused: bool,
     /// The contact's number.
     pub phone: Phone,
     /// What the template can say about the contact.
@@ -65,6 +67,7 @@ struct Step {
     renderer: Arc<str>,
     route_id: RouteId,
     route_revision: i64,
+    route_paused: bool,
 }
 
 /// Reads the queued ones among these deliveries, in no particular order. A delivery that is missing
@@ -137,6 +140,7 @@ async fn load(
             renderer: Arc::clone(&step.renderer),
             route_id: step.route_id,
             route_revision: step.route_revision,
+            route_paused: step.route_paused,
             phone: Phone::from_e164(&row.phone).map_err(|_| StoreError::Unreadable {
                 table: "contacts",
                 key: row.contact_id.to_string(),
@@ -154,9 +158,10 @@ async fn load_steps(
     workflows: &[i64],
 ) -> Result<HashMap<(i64, i32), Step>, StoreError> {
     let rows = sqlx::query!(
-        "SELECT s.workflow_id, s.position, s.step_id, s.template, s.renderer, s.route_id, r.revision
-         FROM steps s JOIN routes r USING (route_id)
-         WHERE s.workflow_id = ANY ($1)",
+        r#"SELECT s.workflow_id, s.position, s.step_id, s.template, s.renderer, s.route_id, r.revision,
+                  r.paused_at IS NOT NULL AS "route_paused!"
+           FROM steps s JOIN routes r USING (route_id)
+           WHERE s.workflow_id = ANY ($1)"#,
         workflows,
     )
     .fetch_all(pool)
@@ -168,6 +173,7 @@ async fn load_steps(
             renderer: row.renderer.into(),
             route_id: RouteId(row.route_id),
             route_revision: row.revision,
+            route_paused: row.route_paused,
         };
         ((row.workflow_id, row.position), step)
     });

@@ -11,6 +11,9 @@ use sqlx::types::Json;
 
 use crate::{Pool, StoreError};
 
+/// The reason code of a queued delivery that waits because its route is paused.
+pub const PAUSED: &str = "route_paused";
+
 /// A carrier configuration. It names secrets and never holds one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Route {
@@ -36,6 +39,10 @@ pub struct Route {
     pub allow_loopback: bool,
     /// Raised by every change.
     pub revision: i64,
+    /// Since when it is paused; `None`: it runs.
+    pub paused_at: Option<DateTime<Utc>>,
+    /// Why, as whoever paused it said.
+    pub paused_reason: Option<String>,
     /// When it was created.
     pub created_at: DateTime<Utc>,
     /// When it was last changed.
@@ -71,7 +78,7 @@ pub async fn load(pool: &Pool, route_id: RouteId) -> Result<Option<Route>, Store
                   settings AS "settings: Json<BTreeMap<String, String>>",
                   secrets AS "secrets: Json<BTreeMap<String, String>>",
                   sender, price_micros_per_segment, allowed_origins, allow_loopback, revision,
-                  created_at, updated_at
+                  paused_at, paused_reason, created_at, updated_at
            FROM routes WHERE route_id = $1"#,
         route_id.0,
     )
@@ -92,7 +99,7 @@ pub async fn find(
                   settings AS "settings: Json<BTreeMap<String, String>>",
                   secrets AS "secrets: Json<BTreeMap<String, String>>",
                   sender, price_micros_per_segment, allowed_origins, allow_loopback, revision,
-                  created_at, updated_at
+                  paused_at, paused_reason, created_at, updated_at
            FROM routes WHERE account_id = $1 AND name = $2"#,
         account_id.0,
         name,
@@ -110,7 +117,7 @@ pub async fn list(pool: &Pool, account_id: AccountId) -> Result<Vec<Route>, Stor
                   settings AS "settings: Json<BTreeMap<String, String>>",
                   secrets AS "secrets: Json<BTreeMap<String, String>>",
                   sender, price_micros_per_segment, allowed_origins, allow_loopback, revision,
-                  created_at, updated_at
+                  paused_at, paused_reason, created_at, updated_at
            FROM routes WHERE account_id = $1 ORDER BY name"#,
         account_id.0,
     )
@@ -148,6 +155,8 @@ struct Row {
     allowed_origins: Vec<String>,
     allow_loopback: bool,
     revision: i64,
+    paused_at: Option<DateTime<Utc>>,
+    paused_reason: Option<String>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
 }
@@ -166,6 +175,8 @@ impl From<Row> for Route {
             allowed_origins: row.allowed_origins,
             allow_loopback: row.allow_loopback,
             revision: row.revision,
+            paused_at: row.paused_at,
+            paused_reason: row.paused_reason,
             created_at: row.created_at,
             updated_at: row.updated_at,
         }

@@ -7,7 +7,8 @@ use dripline_domain::ids::{ContactId, DeliveryId, RouteId};
 use dripline_domain::retry::RetryPolicy;
 use dripline_store::listing::deliveries::{self, DeliveryFilter};
 use dripline_store::ops::{
-    FinishRequest, PostponeRequest, Start, StartRequest, finish_attempts, postpone, start_attempts,
+    FinishRequest, PostponeRequest, Start, StartRequest, WaitsFor, finish_attempts, postpone,
+    start_attempts,
 };
 use dripline_store::route_halt::{self, NewHalt};
 use dripline_store::worker_registry;
@@ -104,6 +105,7 @@ async fn a_halted_route_is_shown_with_what_waits_for_it() {
             attempt: due.attempt,
             due_at: due.due_at,
             until: now + TimeDelta::seconds(60),
+            waits_for: WaitsFor::Carrier,
         })
         .collect();
     postpone(&pool, &requests).await.expect("postpones");

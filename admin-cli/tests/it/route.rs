@@ -67,3 +67,16 @@ async fn wrong_routes_are_refused() {
     session.run("route edit other --sender x");
     assert_transcript!(session);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_route_is_paused_and_runs_again() {
+    let mut session = Session::furnished().await;
+    session.run("route pause main --reason 'the carrier asked for it'");
+    session.run("route pause main");
+    session.run("route list");
+    session.run("route show main");
+    session.run("route pause mian");
+    session.run("route resume main");
+    session.run("route resume main");
+    assert_transcript!(session);
+}

@@ -18,6 +18,7 @@ mod import_contacts;
 mod install_plugin;
 mod move_workflow;
 mod opt_out;
+mod pause_route;
 mod pause_workflow;
 mod postpone;
 mod purge;
@@ -57,10 +58,11 @@ pub use import_contacts::{ImportContactsError, Imported, import_contacts};
 pub use install_plugin::{InstallPluginError, NewPluginVersion, install_plugin};
 pub use move_workflow::{MoveWorkflowError, Moved, move_workflow};
 pub use opt_out::opt_out;
+pub use pause_route::{PausedRoute, pause_route, reopen_route};
 pub use pause_workflow::{
     CloseWorkflowError, Closing, Fenced, Paused, fence_workflow, pause_workflow,
 };
-pub use postpone::{PostponeRequest, postpone};
+pub use postpone::{PostponeRequest, WaitsFor, postpone};
 pub use purge::{PURGE_CHUNK, PurgeProgress, purge, purge_chunk};
 pub use record_breaks::{RecordedBreaks, record_breaks};
 pub use record_receipt::{Receipt, ReceiptOf, Received, record_receipts};

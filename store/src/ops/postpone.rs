@@ -9,10 +9,34 @@ use super::situation::round_up;
 use crate::crash::{Commit, commit};
 use crate::queue::{self, Ticket};
 use crate::retries::Retries;
+use crate::route::PAUSED;
 use crate::route_halt::WAITING;
 use crate::{Pool, StoreError};
 
-/// A queued delivery whose route is halted.
+/// What a queued delivery waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitsFor {
+    /// Its route is halted, until the carrier can be reached again.
+    Carrier,
+    /// Its route is paused, until an operator lets it run.
+    Operator,
+}
+
+impl WaitsFor {
+    /// What is written on the delivery: a reason's code and its text. Why the route is halted or paused stands
+    /// there.
+    const fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Carrier => (
+                WAITING,
+                "its route is halted, and it waits until the carrier can be reached again",
+            ),
+            Self::Operator => (PAUSED, "its route is paused, and it waits until that runs again"),
+        }
+    }
+}
+
+/// A queued delivery whose route is halted or paused.
 #[derive(Clone, Debug)]
 pub struct PostponeRequest {
     /// Which.
@@ -23,10 +47,9 @@ pub struct PostponeRequest {
     pub due_at: DateTime<Utc>,
     /// When it should be looked at again; rounded up to a second.
     pub until: DateTime<Utc>,
+    /// What it waits for.
+    pub waits_for: WaitsFor,
 }
-
-/// What is written on a delivery that waits. Why the route is halted stands with the halt.
-const TEXT: &str = "its route is halted, and it waits until the carrier can be reached again";
 
 /// Postpones a batch in one transaction: each gets a later due time and a new ticket in place of the one
 /// that woke it. Gives the new due times in the order of the requests; `None` for a delivery that is not
@@ -70,8 +93,8 @@ async fn run(
         &columns.due_at,
         &columns.until,
         &columns.ticket_ids,
-        WAITING,
-        TEXT,
+        &columns.reason_codes,
+        &columns.reason_texts,
     )
     .fetch_all(&mut *tx)
     .await?;
@@ -108,6 +131,8 @@ struct Columns {
     due_at: Vec<DateTime<Utc>>,
     until: Vec<DateTime<Utc>>,
     ticket_ids: Vec<String>,
+    reason_codes: Vec<String>,
+    reason_texts: Vec<String>,
 }
 
 impl Columns {
@@ -117,5 +142,8 @@ impl Columns {
         self.due_at.push(request.due_at);
         self.until.push(round_up(request.until));
         self.ticket_ids.push(queue::new_ticket_id());
+        let (code, text) = request.waits_for.words();
+        self.reason_codes.push(code.to_owned());
+        self.reason_texts.push(text.to_owned());
     }
 }

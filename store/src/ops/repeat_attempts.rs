@@ -53,6 +53,8 @@ pub enum StaleRepeat {
     OptedOut,
     /// It is too late for the message.
     Expired,
+    /// Its route is paused.
+    RoutePaused,
     /// The carrier has no key of it, or keeps it no longer.
     NoKey,
     /// It is not the request that was made, or goes over a route that has changed.
@@ -147,6 +149,8 @@ fn stale(
         Some(StaleRepeat::OptedOut)
     } else if delivery.expires_at.is_some_and(|expires_at| expires_at <= now) {
         Some(StaleRepeat::Expired)
+    } else if delivery.route_paused {
+        Some(StaleRepeat::RoutePaused)
     } else if !key.is_some_and(kept) {
         Some(StaleRepeat::NoKey)
     } else if !(key.is_some_and(|key| key.same) && fits) {

@@ -66,6 +66,8 @@ pub enum StaleReason {
     WorkflowClosed,
     /// Its contact wants to hear nothing more.
     OptedOut,
+    /// Its route is paused.
+    RoutePaused,
     /// It is not due yet.
     NotDue,
     /// It is too late.
@@ -201,6 +203,7 @@ pub(super) struct Found {
     pub(super) epoch: i64,
     pub(super) open: bool,
     pub(super) opted_out: bool,
+    pub(super) route_paused: bool,
 }
 
 impl Found {
@@ -218,6 +221,8 @@ impl Found {
             Some(StaleReason::NotDue)
         } else if self.expires_at.is_some_and(|expires_at| expires_at <= now) {
             Some(StaleReason::Expired)
+        } else if self.route_paused {
+            Some(StaleReason::RoutePaused)
         } else {
             None
         }
@@ -256,6 +261,7 @@ pub(super) async fn read(
             epoch: row.epoch,
             open: row.open,
             opted_out: row.opted_out,
+            route_paused: row.route_paused,
         };
         Ok((delivery_id, found))
     });

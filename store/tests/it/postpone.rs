@@ -7,7 +7,7 @@ use dripline_domain::delivery::{DeliveryState, Reason};
 use dripline_domain::ids::RouteId;
 use dripline_domain::workflow::StepDraft;
 use dripline_store::ops::{
-    Closing, GiveUp, GiveUpRequest, PostponeRequest, give_up, pause_workflow, postpone,
+    Closing, GiveUp, GiveUpRequest, PostponeRequest, WaitsFor, give_up, pause_workflow, postpone,
 };
 use dripline_store::route_halt::{self, NewHalt};
 use dripline_store::testing::factory::{ACTOR, Enrolment, Scene, Workflow, step};
@@ -23,6 +23,7 @@ fn postponing(due: &[DueDelivery], seconds: i64) -> Vec<PostponeRequest> {
             attempt: due.attempt,
             due_at: due.due_at,
             until: noon() + TimeDelta::milliseconds(seconds * 1_000 - 300),
+            waits_for: WaitsFor::Carrier,
         })
         .collect()
 }

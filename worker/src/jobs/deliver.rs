@@ -7,7 +7,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use dripline_domain::breaker::Symptom;
@@ -15,7 +15,7 @@ use dripline_domain::delivery::{AttemptOutcome, Reason};
 use dripline_domain::ids::DeliveryId;
 use dripline_plugin_host::{CallError, outcome};
 use dripline_store::delivery::DueDelivery;
-use dripline_store::ops::GiveUp;
+use dripline_store::ops::{GiveUp, PostponeRequest, WaitsFor};
 use dripline_store::queue::read_payload;
 use futures::FutureExt;
 use tracing::Instrument;
@@ -59,6 +59,9 @@ pub struct Deliver {
     settle: Settle,
 }
 
+/// How often a delivery looks whether its paused route runs again, in case that nobody wakes it.
+const PAUSE_LOOK: Duration = Duration::from_mins(5);
+
 /// How the handling of a ticket ended.
 #[derive(Debug)]
 enum Outcome {
@@ -68,8 +71,8 @@ enum Outcome {
     Stopping,
     /// It ended before the wire. `attempt` is the number of hand-overs before this one.
     GivenUp { delivery_id: DeliveryId, attempt: u32, cause: GiveUp },
-    /// Its route is halted: it waits, and nothing is counted.
-    Postponed { delivery_id: DeliveryId, attempt: u32, due_at: DateTime<Utc>, until: DateTime<Utc> },
+    /// Its route is halted or paused: it waits, and nothing is counted.
+    Postponed(PostponeRequest),
     /// It was marked, and this is what is known about the attempt.
     Attempted { delivery_id: DeliveryId, attempt: u32, outcome: AttemptOutcome },
     /// The database refused, or the daemon was abandoned. Nothing can be recorded now; the sweeps
@@ -83,10 +86,21 @@ impl Outcome {
         Self::GivenUp { delivery_id: delivery.delivery_id, attempt: delivery.attempt, cause }
     }
 
-    /// The delivery waits for its route.
+    /// The delivery waits until its carrier can be reached again.
     fn postponed(delivery: &DueDelivery, until: DateTime<Utc>) -> Self {
+        Self::waits(delivery, until, WaitsFor::Carrier)
+    }
+
+    /// The delivery waits until an operator lets its route run. Nobody looks often: resuming the route brings back
+    /// what waits for it.
+    fn paused(delivery: &DueDelivery, now: DateTime<Utc>) -> Self {
+        let until = now + PAUSE_LOOK.mul_f64(rand::random_range(1.0..1.2));
+        Self::waits(delivery, until, WaitsFor::Operator)
+    }
+
+    fn waits(delivery: &DueDelivery, until: DateTime<Utc>, waits_for: WaitsFor) -> Self {
         let DueDelivery { delivery_id, attempt, due_at, .. } = *delivery;
-        Self::Postponed { delivery_id, attempt, due_at, until }
+        Self::Postponed(PostponeRequest { delivery_id, attempt, due_at, until, waits_for })
     }
 
     /// A plugin gave nothing to send. Nothing has left, so that it is given up or tried again,
@@ -161,6 +175,9 @@ impl Deliver {
         load::check_time(&delivery, &*self.environment.clock)?;
         load::check_claims(&delivery, claims, self.environment.max_claims)?;
         dripline_store::crash::point_of("handle", id);
+        if delivery.route_paused {
+            return Err(Outcome::paused(&delivery, self.environment.clock.now()));
+        }
         let permit = self.breakers.admit(&delivery)?;
         let text = self.render.call(&mut delivery).await?;
         let route = match self.routes.get(&delivery).await {
@@ -178,7 +195,8 @@ impl Deliver {
         let given = self.build.given(&delivery, &route, &request);
         let permit = permit.renew(&delivery)?;
         let marking = Instant::now();
-        let attempt = self.mark.call(&delivery, segments, given).await?;
+        let now = self.environment.clock.now();
+        let attempt = self.mark.call(&delivery, segments, given, now).await?;
         progress.marked = true;
         let outcome = self.send.call(&delivery, &route, request, marking, permit).await;
         Ok(Outcome::Attempted { delivery_id: id, attempt, outcome })
@@ -192,9 +210,7 @@ impl Deliver {
             Outcome::GivenUp { delivery_id, attempt, cause } => {
                 self.settle.give_up(delivery_id, attempt, cause).await;
             }
-            Outcome::Postponed { delivery_id, attempt, due_at, until } => {
-                self.settle.postpone(delivery_id, attempt, due_at, until).await;
-            }
+            Outcome::Postponed(request) => self.settle.postpone(request).await,
             Outcome::Attempted { delivery_id, attempt, outcome } => {
                 self.settle.finish(delivery_id, attempt, outcome).await;
             }

@@ -7,9 +7,11 @@ use dripline_domain::clock::SystemClock;
 use dripline_domain::delivery::DeliveryState;
 use dripline_domain::workflow::StepDraft;
 use dripline_store::listing::deliveries::{self, DeliveryFilter};
+use dripline_store::ops::{self, PausedRoute};
 use dripline_store::queue;
+use dripline_store::route;
 use dripline_store::route_halt::{self, RouteHalt};
-use dripline_store::testing::factory::step;
+use dripline_store::testing::factory::{ROUTE, step};
 
 use crate::support::{HOSTILE, PATIENCE, Scene, Stage, WorkerCommand, pause};
 
@@ -192,5 +194,60 @@ async fn what_is_throttled_for_ever_fails_with_its_reason_and_others_go_on() {
         assert_eq!(delivery.reason.unwrap().code, "twilio:20429");
         assert_eq!(delivery.released_micros, delivery.held_micros);
     }
+    stage.assert_invariants().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_leaves_over_a_paused_route_until_it_runs_again() {
+    let stage = Stage::new().await;
+    let scene = stage.enrol_in(vec![step(Duration::ZERO); 2], 10).await;
+    let route = route::find(&stage.pool, scene.account_id, ROUTE).await.unwrap().unwrap();
+    let paused = ops::pause_route(&stage.pool, &SystemClock, route.route_id, Some("test"), "ann");
+    assert_eq!(paused.await.unwrap(), PausedRoute { changed: true, in_flight: 0 });
+    let worker = worker(&stage).start();
+    // Everything that is due has been looked at and put off, without an attempt.
+    let waiting = "SELECT count(*) FROM deliveries WHERE reason_code = 'route_paused'
+                   AND state = 'queued' AND attempt = 0 AND due_at > now() + INTERVAL '4 minutes'";
+    let begun = Instant::now();
+    while stage.number(waiting) < 10 {
+        assert!(begun.elapsed() < PATIENCE, "they do not wait");
+        pause().await;
+    }
+    assert_eq!(stage.carrier.log(), []);
+    stage.assert_invariants().await;
+    assert!(ops::reopen_route(&stage.pool, &SystemClock, route.route_id, "ann").await.unwrap());
+    assert!(!ops::reopen_route(&stage.pool, &SystemClock, route.route_id, "ann").await.unwrap());
+    stage.wait_for(&scene, DeliveryState::Sent, 20).await;
+    worker.stop().await;
+    stage.assert_invariants().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_begins_to_leave_after_the_pause_of_a_route_has_returned() {
+    let stage = Stage::with_faults("latency_ms = [1, 3]\n").await;
+    let scene = stage.enrol(3, 200).await;
+    let route = route::find(&stage.pool, scene.account_id, ROUTE).await.unwrap().unwrap();
+    let first = worker(&stage).start();
+    let second = worker(&stage).start();
+    for _ in 0..5 {
+        let begun = Instant::now();
+        let before = stage.carrier.log().len();
+        while stage.carrier.log().len() < before + 20 {
+            assert!(begun.elapsed() < PATIENCE, "nothing leaves");
+            pause().await;
+        }
+        ops::pause_route(&stage.pool, &SystemClock, route.route_id, None, "ann").await.unwrap();
+        // Whatever begins from here on would have a later mark.
+        let marks = "SELECT count(*) FROM attempts";
+        let marked = stage.number(marks);
+        for _ in 0..10 {
+            pause().await;
+        }
+        assert_eq!(stage.number(marks), marked);
+        ops::reopen_route(&stage.pool, &SystemClock, route.route_id, "ann").await.unwrap();
+    }
+    stage.wait_for(&scene, DeliveryState::Sent, 600).await;
+    first.stop().await;
+    second.stop().await;
     stage.assert_invariants().await;
 }

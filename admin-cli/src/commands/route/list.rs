@@ -26,6 +26,7 @@ impl Report for Routes {
             Column::Text("SENDER"),
             Column::Number("PRICE"),
             Column::Text("MAY SEND TO"),
+            Column::Text("PAUSED"),
         ];
         let rows = self.routes.iter().map(|route| {
             vec![
@@ -34,6 +35,7 @@ impl Report for Routes {
                 route.sender.clone(),
                 route.price_micros_per_segment.to_string(),
                 origins(route),
+                if route.paused_at.is_some() { "paused" } else { "" }.to_owned(),
             ]
         });
         page.table(&columns, rows, "no routes yet");

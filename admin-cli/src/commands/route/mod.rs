@@ -5,7 +5,9 @@ mod draft;
 mod edit;
 pub(crate) mod halts;
 mod list;
+mod pause;
 mod report;
+mod resume;
 mod show;
 
 use crate::context::Context;
@@ -21,6 +23,8 @@ pub(crate) enum Command {
     List(list::Args),
     Show(show::Args),
     Edit(edit::Args),
+    Pause(pause::Args),
+    Resume(resume::Args),
 }
 
 /// Runs one of them.
@@ -30,5 +34,7 @@ pub(crate) async fn run(command: Command, ctx: &Context, out: &mut Output) -> an
         Command::List(args) => list::run(args, ctx, out).await,
         Command::Show(args) => show::run(args, ctx, out).await,
         Command::Edit(args) => edit::run(args, ctx, out).await,
+        Command::Pause(args) => pause::run(args, ctx, out).await,
+        Command::Resume(args) => resume::run(args, ctx, out).await,
     }
 }

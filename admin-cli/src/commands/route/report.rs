@@ -30,6 +30,11 @@ impl Report for OneRoute {
             ("may send to", origins(route)),
             ("revision", route.revision.to_string()),
         ]);
+        if let Some(since) = route.paused_at {
+            let reason = route.paused_reason.as_deref().map(|reason| format!(": {reason}"));
+            let since = since.format("%Y-%m-%d %H:%M:%S UTC");
+            page.line(format_args!("paused since {since}{}", reason.unwrap_or_default()));
+        }
         if !self.halts.is_empty() {
             page.gap();
             halts::lay_out(&self.halts, page);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use dripline_domain::delivery::Reason;
 use dripline_domain::money::Micros;
 use dripline_domain::workflow::SurplusPolicy;
@@ -34,18 +35,19 @@ impl Mark {
         Self { batcher }
     }
 
-    /// Marks the delivery and returns the number of the attempt, once its COMMIT is acknowledged.
+    /// Marks the delivery at `now` and returns the number of the attempt, once its COMMIT is acknowledged.
     pub(super) async fn call(
         &self,
         delivery: &DueDelivery,
         segments: u32,
         given: Option<GivenReference>,
+        now: DateTime<Utc>,
     ) -> Result<u32, Outcome> {
         let attempt = delivery.attempt + 1;
         let request = StartRequest { delivery_id: delivery.delivery_id, attempt, segments };
         match self.batcher.call((request, given)).await {
             Ok(Ok(Start::Started { .. })) => Ok(attempt),
-            Ok(Ok(Start::Stale(reason))) => Err(stale(delivery, reason)),
+            Ok(Ok(Start::Stale(reason))) => Err(stale(delivery, reason, now)),
             Ok(Ok(Start::OverHold { needed_segments, held_segments, policy, available })) => {
                 let over = OverHold { needed_segments, held_segments, policy, available };
                 Err(Outcome::given_up(delivery, GiveUp::Refused(over.reason())))
@@ -57,7 +59,7 @@ impl Mark {
 
 /// What to do about a delivery that may not be marked. The transaction that gives it up looks for
 /// itself once more, so that nothing here decides about money.
-fn stale(delivery: &DueDelivery, reason: StaleReason) -> Outcome {
+fn stale(delivery: &DueDelivery, reason: StaleReason, now: DateTime<Utc>) -> Outcome {
     tracing::debug!(delivery.id = %delivery.delivery_id, ?reason, "not marked");
     match reason {
         StaleReason::NotQueued | StaleReason::Superseded | StaleReason::NotDue => Outcome::Stale,
@@ -65,6 +67,7 @@ fn stale(delivery: &DueDelivery, reason: StaleReason) -> Outcome {
             Outcome::given_up(delivery, GiveUp::Closed)
         }
         StaleReason::Expired => Outcome::given_up(delivery, GiveUp::Expired),
+        StaleReason::RoutePaused => Outcome::paused(delivery, now),
     }
 }
 

@@ -97,15 +97,9 @@ impl Settle {
         }
     }
 
-    /// Puts a delivery whose route is halted to a later time. Not logged for each: the halt was.
-    pub(super) async fn postpone(
-        &self,
-        id: DeliveryId,
-        attempt: u32,
-        due_at: DateTime<Utc>,
-        until: DateTime<Utc>,
-    ) {
-        let request = PostponeRequest { delivery_id: id, attempt, due_at, until };
+    /// Puts a delivery whose route is halted or paused to a later time. Not logged for each: the halt was.
+    pub(super) async fn postpone(&self, request: PostponeRequest) {
+        let id = request.delivery_id;
         match self.postpone.call(request).await {
             Ok(Ok(due_at)) => {
                 let due_at = due_at.map(tracing::field::display);

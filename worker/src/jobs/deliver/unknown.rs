@@ -70,6 +70,9 @@ impl Deliver {
         if delivery.route_id != inquiry.route_id {
             return nothing("other_request", "its step goes over another route now");
         }
+        if delivery.route_paused {
+            return nothing("route_paused", "its route is paused");
+        }
         let Ok(permit) = self.breakers.admit(&delivery) else {
             return nothing("route_halted", "its route is halted");
         };
