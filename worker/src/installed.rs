@@ -15,11 +15,14 @@ pub struct Tried {
     pub name: String,
     /// The version, by its digest.
     pub digest: String,
+    /// What was approved of it.
+    pub approved: Vec<String>,
     /// Why it could not be loaded. `None`: it runs.
     pub problem: Option<String>,
 }
 
-/// The versions that were tried last, by name: one that failed is not tried again until another comes.
+/// The versions that were tried last, by name: one that failed is not tried again until another
+/// comes, or more is approved of it.
 #[derive(Debug, Default)]
 pub struct Installed(Mutex<BTreeMap<String, Tried>>);
 
@@ -42,8 +45,8 @@ impl Installed {
                 continue;
             };
             let problem = load(host, &version, component).await;
-            let result =
-                Tried { name: version.name.clone(), digest: version.digest.clone(), problem };
+            let PluginVersion { name, digest, permissions: approved, .. } = version;
+            let result = Tried { name, digest, approved, problem };
             self.remember(result.clone());
             tried.push(result);
         }
@@ -56,7 +59,9 @@ impl Installed {
     }
 
     fn knows(&self, version: &PluginVersion) -> bool {
-        self.lock().get(&version.name).is_some_and(|tried| tried.digest == version.digest)
+        self.lock().get(&version.name).is_some_and(|tried| {
+            tried.digest == version.digest && tried.approved == version.permissions
+        })
     }
 
     fn remember(&self, tried: Tried) {

@@ -84,8 +84,8 @@ impl Carrier for Telnyx {
 
     fn send_request(settings: &Settings, message: &Outgoing) -> Result<Request, Failure> {
         let profile = settings.get("messaging_profile_id");
-        let is_name = !message.sender.starts_with('+');
-        if is_name && profile.is_none() && message.sender.len() > 6 {
+        let is_name = message.sender.bytes().any(|octet| octet.is_ascii_alphabetic());
+        if is_name && profile.is_none() {
             let text = "a sender that is a name needs `messaging_profile_id`";
             return Err(Failure::retryable("40305", text).about_route());
         }

@@ -111,6 +111,10 @@ async fn a_version_that_comes_while_it_works_is_loaded_and_a_bad_one_is_not() {
     let problem = load.problem.unwrap();
     assert!(problem.contains("asks for what nobody has approved: origin {api_base}"), "{problem}");
 
+    // Approved as it should be, the same bytes are loaded.
+    install(&stage, &info, &bytes, &info.digest, &permissions(&info)).await;
+    wait_for_load(&stage, "twilio", |load| load.problem.is_none()).await;
+
     let again = stage.enrol_in(vec![step(Duration::ZERO)], 4).await;
     stage.wait_for(&again, DeliveryState::Sent, 4).await;
     worker.stop().await;

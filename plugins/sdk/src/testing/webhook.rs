@@ -30,14 +30,14 @@ fn check<W: Webhook>(case: &Case, settings: &Settings, signed: bool) -> Result<(
     for body in broken {
         let begin = String::from_utf8_lossy(&body[..body.len().min(60)]).into_owned();
         let read = W::parse(settings, &Hook { body, ..hook.clone() });
-        if signed && case.rejected.is_none() && covers_body(&read) {
+        if signed && case.rejected.is_none() && believes(&read) {
             return Err(format!("the signature does not cover the body: it believes `{begin}`"));
         }
     }
     Ok(())
 }
 
-fn covers_body(read: &Result<Heard, Rejection>) -> bool {
+fn believes(read: &Result<Heard, Rejection>) -> bool {
     read.as_ref().is_ok_and(|heard| *heard != Heard::nothing())
 }
 
