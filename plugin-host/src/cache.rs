@@ -51,6 +51,10 @@ pub(crate) struct Cache {
 impl Cache {
     pub(crate) fn open(directory: &Path, engine: &Engine) -> Result<Self, CacheError> {
         let open = |source| CacheError::Open { path: directory.to_owned(), source };
+        // What is above it is not ours alone: the embedded PostgreSQL's user must be able to pass.
+        if let Some(above) = directory.parent() {
+            fs::create_dir_all(above).map_err(open)?;
+        }
         DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(open)?;
         let metadata = fs::symlink_metadata(directory).map_err(open)?;
         let ours = metadata.uid() == rustix::process::geteuid().as_raw();

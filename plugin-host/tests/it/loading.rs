@@ -147,6 +147,19 @@ async fn compiled_code_is_kept_and_checked() {
 }
 
 #[test]
+fn only_the_cache_itself_is_closed_to_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let cache = directory.path().join("state/plugin-cache");
+    let options = HostOptions { cache_directory: Some(cache.clone()), ..HostOptions::default() };
+    PluginHost::new(options).unwrap();
+    let mode =
+        |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&cache), 0o700);
+    // Whatever else is kept there, such as the embedded PostgreSQL, belongs to other users.
+    assert_eq!(mode(cache.parent().unwrap()) & 0o055, 0o055);
+}
+
+#[test]
 fn a_cache_that_others_can_reach_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();

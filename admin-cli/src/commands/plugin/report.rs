@@ -88,9 +88,14 @@ impl PluginReport {
             ("size", format!("{} bytes", self.file_bytes)),
             ("memory limit", format!("{} MiB", self.memory_limit_bytes / (1024 * 1024))),
             ("deadline", format!("{} ms", self.deadline_ms)),
-            ("calls", self.imports.join(", ")),
-            ("can also", self.abilities.join(", ")),
         ];
+        for (name, words) in
+            [("calls", self.imports.join(", ")), ("can also", self.abilities.join(", "))]
+        {
+            if !words.is_empty() {
+                pairs.push((name, words));
+            }
+        }
         pairs.extend(self.carrier.iter().flat_map(CarrierReport::pairs));
         page.pairs(pairs);
         if let Some(carrier) = &self.carrier {
