@@ -27,7 +27,7 @@ use crate::process::{PATIENCE, Process};
 
 /// The account of every stage.
 pub const ACCOUNT: &str = "acme";
-/// The plugin that is installed and removed: one of [`PLUGINS`] that no route uses.
+/// The plugin that is installed and removed: one of those that every stage has, which no route uses.
 pub const PLUGIN: &str = "keyed-carrier";
 /// The workflow of every stage.
 pub const WORKFLOW: &str = "drip";

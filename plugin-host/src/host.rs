@@ -175,7 +175,7 @@ impl PluginHost {
     }
 
     /// Checks a component as [`PluginHost::load`] does, and that it is the one with this digest and asks for
-    /// nothing that is not `approved` (as [`Permission`] is printed), before it takes the place of another.
+    /// nothing that is not `approved` (as [`crate::Permission`] is printed), before it takes the place of another.
     /// Blocks. Nothing changes when it fails.
     pub fn load_approved(
         &self,
