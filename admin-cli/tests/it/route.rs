@@ -80,3 +80,23 @@ async fn a_route_is_paused_and_runs_again() {
     session.run("route resume main");
     assert_transcript!(session);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_route_is_tested_before_anybody_sends_over_it() {
+    let mut session = Session::furnished().await;
+    // Its secret cannot be read here.
+    session.run("route test main --to +12025550123");
+    session.environment("TWILIO_AUTH_TOKEN", "a-secret-token");
+    let shown = session.quiet("route test main --to +12025550123 --text Hello");
+    assert_eq!(shown.code, 0, "{}", shown.stderr);
+    assert!(shown.stdout.contains("POST https://api.twilio.com/2010-04-01/"), "{}", shown.stdout);
+    assert!(shown.stdout.contains("Body=Hello"), "{}", shown.stdout);
+    assert!(!shown.stdout.contains("a-secret-token"), "{}", shown.stdout);
+    session.run("route test main --to nobody");
+    session.run("route test mian --to +12025550123");
+    // It has a reference of its own each time.
+    let live = session.quiet("route test main --to +12025550123 --live");
+    assert_eq!(live.code, 4, "{}", live.stdout);
+    assert!(live.stderr.contains("not confirmed"), "{}", live.stderr);
+    assert_transcript!(session);
+}

@@ -11,7 +11,7 @@ mod rollback;
 mod scaffold;
 mod show;
 mod test;
-mod try_out;
+pub(in crate::commands) mod try_out;
 
 use crate::context::Context;
 use crate::exit::Exit;

@@ -60,6 +60,31 @@ pub(crate) struct Args {
     confirm: confirm::Args,
 }
 
+impl Args {
+    /// A message as a route would send it.
+    pub(in crate::commands) fn over_route(
+        carrier: String,
+        route: String,
+        to: String,
+        text: String,
+        live: bool,
+        confirm: confirm::Args,
+    ) -> Self {
+        Self {
+            plugin: carrier,
+            to,
+            text,
+            route: Some(route),
+            sender: None,
+            settings: Vec::new(),
+            secrets: Vec::new(),
+            allow_loopback: false,
+            live,
+            confirm,
+        }
+    }
+}
+
 /// What would leave.
 #[derive(Serialize)]
 struct Plan {

@@ -9,6 +9,7 @@ mod pause;
 mod report;
 mod resume;
 mod show;
+mod test;
 
 use crate::context::Context;
 use crate::exit::Exit;
@@ -25,6 +26,7 @@ pub(crate) enum Command {
     Edit(edit::Args),
     Pause(pause::Args),
     Resume(resume::Args),
+    Test(test::Args),
 }
 
 /// Runs one of them.
@@ -36,5 +38,6 @@ pub(crate) async fn run(command: Command, ctx: &Context, out: &mut Output) -> an
         Command::Edit(args) => edit::run(args, ctx, out).await,
         Command::Pause(args) => pause::run(args, ctx, out).await,
         Command::Resume(args) => resume::run(args, ctx, out).await,
+        Command::Test(args) => test::run(args, ctx, out).await,
     }
 }
