@@ -191,19 +191,19 @@ async fn serve(mut client: TcpStream, shared: Arc<Shared>) {
     let mut rules = shared.rule.subscribe();
     let born = *rules.borrow_and_update();
     let _ = client.set_nodelay(true);
-    let waiting = AtomicBool::new(false);
+    let (waiting, used) = (AtomicBool::new(false), AtomicBool::new(false));
     let ended = match &shared.upstream {
         Upstream::Postgres(path) => match UnixStream::connect(path).await {
             Ok(server) => {
                 let watch = Some(CommitWatch::default());
-                relay(&mut client, server, &shared, born, watch, &waiting).await
+                relay(&mut client, server, &shared, born, watch, (&waiting, &used)).await
             }
             Err(_) => Ended::Reset,
         },
         Upstream::Tcp(address) => match TcpStream::connect(address).await {
             Ok(server) => {
                 let _ = server.set_nodelay(true);
-                relay(&mut client, server, &shared, born, None, &waiting).await
+                relay(&mut client, server, &shared, born, None, (&waiting, &used)).await
             }
             Err(_) => Ended::Reset,
         },
@@ -214,8 +214,14 @@ async fn serve(mut client: TcpStream, shared: Arc<Shared>) {
     }
     match ended {
         Ended::Closed => {}
-        // With no time to linger, closing resets the connection.
-        Ended::Reset | Ended::ReplyLost => drop(client.set_zero_linger()),
+        Ended::Reset | Ended::ReplyLost => {
+            // A request that was written in the very moment of the cut is lost unseen: one for each connection that
+            // was in use.
+            let is_in_use = used.load(Ordering::Relaxed) && !was_waiting;
+            shared.unanswered.fetch_add(u64::from(is_in_use), Ordering::Relaxed);
+            // With no time to linger, closing resets the connection.
+            drop(client.set_zero_linger());
+        }
         Ended::Forgotten => {
             // One that was idle may be used once more.
             let is_used_again = swallow(client).await && !was_waiting;
@@ -240,7 +246,7 @@ async fn relay<S: AsyncRead + AsyncWrite + Unpin>(
     shared: &Shared,
     born: Rule,
     mut watch: Option<CommitWatch>,
-    waiting: &AtomicBool,
+    (waiting, used): (&AtomicBool, &AtomicBool),
 ) -> Ended {
     let ended = {
         let (mut from_client, mut to_client) = client.split();
@@ -249,7 +255,7 @@ async fn relay<S: AsyncRead + AsyncWrite + Unpin>(
             biased;
             ended = broken(shared, born) => ended,
             ended = there(&mut from_client, &mut to_server, shared, &mut watch, waiting) => ended,
-            () = back(&mut from_server, &mut to_client, shared, waiting) => Ended::Closed,
+            () = back(&mut from_server, &mut to_client, shared, waiting, used) => Ended::Closed,
         }
     };
     if matches!(ended, Ended::ReplyLost) {
@@ -325,6 +331,7 @@ async fn back(
     to: &mut (impl AsyncWrite + Unpin),
     shared: &Shared,
     waiting: &AtomicBool,
+    used: &AtomicBool,
 ) {
     let mut buffer = vec![0; BUFFER];
     loop {
@@ -337,6 +344,7 @@ async fn back(
             return;
         }
         waiting.store(false, Ordering::Relaxed);
+        used.store(true, Ordering::Relaxed);
     }
 }
 
