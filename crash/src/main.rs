@@ -79,12 +79,12 @@ async fn play(options: &Options) -> anyhow::Result<()> {
         "{} points, {} crashes, {} violations, {:.0} s, seed {}",
         summary.points,
         summary.trials,
-        summary.violations,
+        summary.violations.len(),
         summary.took.as_secs_f64(),
         options.seed
     ));
-    if summary.violations > 0 {
-        bail!("{} trials were not survived", summary.violations);
+    if !summary.violations.is_empty() {
+        bail!("{} trials were not survived", summary.violations.len());
     }
     Ok(())
 }

@@ -29,14 +29,14 @@ pub struct Options {
 }
 
 /// What came of all trials.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Summary {
     /// Points that struck.
     pub points: usize,
     /// Trials.
     pub trials: usize,
-    /// Trials after which something did not agree.
-    pub violations: usize,
+    /// What did not agree: one text for each trial that was not survived.
+    pub violations: Vec<String>,
     /// How long it took.
     pub took: Duration,
 }
@@ -63,8 +63,12 @@ pub async fn run(
     for trial in &trials {
         *left.entry(trial.point).or_default() += 1;
     }
-    let mut summary =
-        Summary { points: left.len(), trials: trials.len(), violations: 0, took: Duration::ZERO };
+    let mut summary = Summary {
+        points: left.len(),
+        trials: trials.len(),
+        violations: Vec::new(),
+        took: Duration::ZERO,
+    };
     let mut tallies: BTreeMap<&'static str, Tally> = BTreeMap::new();
     let playing = stream::iter(trials.into_iter().map(|trial| {
         let programs = programs.clone();
@@ -83,8 +87,9 @@ pub async fn run(
         tally.passages.push(trial.passage);
         tally.seconds += took.as_secs_f64();
         if let Err(error) = played {
-            summary.violations += 1;
-            tally.violations.push(format!("{error:#}"));
+            let violation = format!("{error:#}");
+            tally.violations.push(violation.clone());
+            summary.violations.push(violation);
         }
         if left.get(trial.point) == Some(&tally.played) {
             say_point(trial.point, tally, &mut say);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use dripline_carrier_simulator::log::{LogEntry, read_log};
-use dripline_domain::clock::{Clock, SystemClock};
+use dripline_domain::clock::{Clock, ManualClock, SystemClock};
 use dripline_domain::delivery::DeliveryState;
 use dripline_domain::ids::{AccountId, ContactId, WorkflowId};
 use dripline_domain::money::Micros;
@@ -17,6 +17,7 @@ use dripline_embedded_postgres::Binaries;
 use dripline_store::audit::carrier_log::CarrierLogAudit;
 use dripline_store::listing::deliveries::{self, DeliveryFilter, DeliveryListing};
 use dripline_store::listing::operations;
+use dripline_store::listing::queue::{self as waiting, QueueSummary};
 use dripline_store::testing::TestDatabase;
 use dripline_store::testing::factory::{Account, Contacts, Enrolment, ROUTE, Route, Workflow};
 use dripline_store::{Pool, audit, queue, route_halt};
@@ -390,17 +391,17 @@ impl Stage {
     }
 
     async fn busy(&self) -> anyhow::Result<Option<String>> {
+        // What comes back after a moment is about to leave. All in one look: between two of them a delivery
+        // goes from the one state into the other, and is in neither.
+        let soon = ManualClock::new(SystemClock.now() + SOON);
+        let QueueSummary { due, sending, .. } =
+            waiting::summary(&self.pool, &soon, self.account_id).await?;
+        if sending + due > 0 {
+            return Ok(Some(format!("{sending} sending, {due} due")));
+        }
         let tickets = queue::stats(&self.pool, &SystemClock).await?;
         if tickets.due + tickets.claimed > 0 {
             return Ok(Some(format!("{tickets:?}")));
-        }
-        // What comes back after a moment is about to leave.
-        let soon = SystemClock.now() + SOON;
-        let sending = self.deliveries(DeliveryState::Sending).await?.len();
-        let queued = self.deliveries(DeliveryState::Queued).await?;
-        let due = queued.iter().filter(|delivery| delivery.due_at <= soon).count();
-        if sending + due > 0 {
-            return Ok(Some(format!("{sending} sending, {due} due")));
         }
         let operations = operations::list(&self.pool, self.account_id, None, None, 100).await?;
         let purging = operations.iter().filter(|operation| operation.finished_at.is_none()).count();

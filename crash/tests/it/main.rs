@@ -34,8 +34,9 @@ async fn every_point_is_survived() {
     };
     let programs = programs.with_plugins(home.path()).unwrap();
     let options = Options { times: 1, seed: 1, parallel: 6, points: Vec::new() };
-    let mut said = Vec::new();
-    let summary = run(&programs, &options, |line| said.push(line.to_owned())).await.unwrap();
-    assert_eq!(summary.violations, 0, "{}", said.join("\n"));
+    let summary = run(&programs, &options, |_| ()).await.unwrap();
+    let violations = summary.violations;
+    // Nothing but these: whoever reads a shortened log sees what was not survived.
+    assert!(violations.is_empty(), "{} not survived:\n{}", violations.len(), violations.join("\n"));
     assert_eq!(summary.points, points::all().len());
 }
