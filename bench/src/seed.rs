@@ -258,10 +258,11 @@ fn route(content: Content, carrier: &CarrierAt) -> RouteDraft {
         carrier: plugin.to_owned(),
         settings,
         secrets: BTreeMap::from([(content.secret.to_owned(), carrier.auth_token.clone())]),
-        sender: "+12025550100".to_owned(),
+        senders: vec!["+12025550100".to_owned()],
         price_per_segment: PRICE,
         allowed_origins: vec![carrier.origin.clone()],
         allow_loopback: true,
+        ..RouteDraft::default()
     }
 }
 

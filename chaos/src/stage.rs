@@ -2,6 +2,7 @@
 //! and the people who are written to.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use dripline_domain::contact::{ContactDraft, Fields};
 use dripline_domain::ids::{AccountId, ContactId, WorkflowId};
 use dripline_domain::money::Micros;
 use dripline_domain::phone::Phone;
+use dripline_domain::throttle::Throttle;
 use dripline_domain::timing::Timing;
 use dripline_domain::workflow::{StepDraft, SurplusPolicy, WorkflowDraft};
 use dripline_plugin_host::{HostOptions, PluginHost};
@@ -40,6 +42,10 @@ pub(crate) const PEOPLE: usize = 2;
 pub(crate) const ROUTES: usize = PEOPLE;
 /// 0.0075 units a segment.
 pub(crate) const PRICE: Micros = Micros(7_500);
+/// Senders of each route.
+const SENDERS: u32 = 3;
+/// What each of them may send.
+const SEGMENTS_PER_SECOND: u32 = 1_000;
 /// Contacts of each account.
 const CONTACTS: usize = 30_000;
 /// What each account begins with. Little enough to be used up.
@@ -355,10 +361,17 @@ fn twilio(wire: &Proxy) -> RouteDraft {
             ("api_base".to_owned(), origin.clone()),
         ]),
         secrets: BTreeMap::from([("auth_token".to_owned(), format!("env:{TOKEN_VARIABLE}"))]),
-        sender: "+12025550100".to_owned(),
+        senders: (0..SENDERS).map(|n| format!("+1202555010{n}")).collect(),
+        // Less than a burst of enrolments has, so that a part of it waits for its turn, and more than all
+        // together.
+        throttle: Throttle {
+            segments_per_second: NonZeroU32::new(SEGMENTS_PER_SECOND),
+            segments_per_day: None,
+        },
         price_per_segment: PRICE,
         allowed_origins: vec![origin],
         allow_loopback: true,
+        ..RouteDraft::default()
     }
 }
 

@@ -161,7 +161,12 @@ impl<'a> Subject<'a> {
         let settings =
             self.manifest.complete_settings(&settings, given).map_err(|e| e.to_string())?;
         let allowed = self.manifest.origins_with(&settings);
-        let rights = RouteRights { allowed_origins: &allowed, allow_loopback: true, secrets };
+        let rights = RouteRights {
+            allowed_origins: &allowed,
+            allow_loopback: true,
+            secrets,
+            ..RouteRights::default()
+        };
         let grant =
             Grant::new(self.manifest, &settings, &rights).map_err(|error| error.to_string())?;
         let shown = grant

@@ -17,5 +17,7 @@ pub mod phone;
 pub mod receipt;
 pub mod retry;
 pub mod segment;
+pub mod sender;
+pub mod throttle;
 pub mod timing;
 pub mod workflow;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use dripline_domain::clock::Clock;
-use dripline_domain::ids::{DeliveryId, RouteId};
+use dripline_domain::ids::{ContactId, DeliveryId, RouteId};
 use dripline_domain::phone::Phone;
 
 use crate::crash::{self, Commit};
@@ -34,6 +34,8 @@ pub struct Inquiry {
     /// been about to leave.
     pub orphaned: bool,
     /// To whom.
+    pub contact_id: ContactId,
+    /// The number of that.
     pub phone: Phone,
     /// When the attempt was marked, by the database's clock.
     pub marked_at: DateTime<Utc>,
@@ -66,6 +68,7 @@ pub async fn claim(
             reference: row.reference,
             keyed: row.keyed,
             orphaned: row.orphaned,
+            contact_id: row.contact_id.into(),
             phone: row::phone(&row.phone, row.contact_id)?,
             marked_at: row.marked_at,
             // A clock that was set back makes nothing older.

@@ -34,6 +34,7 @@ pub mod queue;
 pub mod route;
 pub mod route_halt;
 pub mod selection;
+pub mod sender_pace;
 pub mod step;
 pub mod sweep;
 #[cfg(feature = "testing")]

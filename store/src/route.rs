@@ -1,10 +1,12 @@
 //! Routes: named carrier configurations that steps point to.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
 use chrono::{DateTime, Utc};
 use dripline_domain::ids::{AccountId, RouteId};
 use dripline_domain::money::Micros;
+use dripline_domain::throttle::Throttle;
 use serde::Serialize;
 use sqlx::PgConnection;
 use sqlx::types::Json;
@@ -13,6 +15,8 @@ use crate::{Pool, StoreError};
 
 /// The reason code of a queued delivery that waits because its route is paused.
 pub const PAUSED: &str = "route_paused";
+/// The reason code of a queued delivery that waits because its route has enough requests on the wire.
+pub const CROWDED: &str = "route_crowded";
 
 /// A carrier configuration. It names secrets and never holds one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -29,8 +33,15 @@ pub struct Route {
     pub settings: BTreeMap<String, String>,
     /// Secret name to where it is kept: `env:NAME` or `file:/path`.
     pub secrets: BTreeMap<String, String>,
-    /// Whom messages come from: a number or a name that the carrier knows.
-    pub sender: String,
+    /// Whom messages come from: numbers or names that the carrier knows, at least one. Each contact
+    /// hears from one of them.
+    pub senders: Vec<String>,
+    /// What each of them may send.
+    pub throttle: Throttle,
+    /// How many requests one worker may have on the wire at once; `None`: as many as it likes.
+    pub max_in_flight: Option<NonZeroU32>,
+    /// How long a whole exchange may take, if shorter than the worker's own limit.
+    pub send_timeout_ms: Option<NonZeroU32>,
     /// What one segment costs, in micros.
     pub price_micros_per_segment: Micros,
     /// Origins (scheme://host:port) it may send to. Empty: none.
@@ -50,7 +61,7 @@ pub struct Route {
 }
 
 /// What a person chooses about a route.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RouteDraft {
     /// Its name, unique in the account.
     pub name: String,
@@ -60,8 +71,14 @@ pub struct RouteDraft {
     pub settings: BTreeMap<String, String>,
     /// Secret name to where it is kept: `env:NAME` or `file:/path`.
     pub secrets: BTreeMap<String, String>,
-    /// Whom messages come from.
-    pub sender: String,
+    /// Whom messages come from, at least one.
+    pub senders: Vec<String>,
+    /// What each of them may send.
+    pub throttle: Throttle,
+    /// How many requests one worker may have on the wire at once.
+    pub max_in_flight: Option<NonZeroU32>,
+    /// How long a whole exchange may take, if shorter than the worker's own limit.
+    pub send_timeout_ms: Option<NonZeroU32>,
     /// What one segment costs; not negative.
     pub price_per_segment: Micros,
     /// Origins (scheme://host:port) it may send to. Empty: none.
@@ -72,19 +89,7 @@ pub struct RouteDraft {
 
 /// The route with that id.
 pub async fn load(pool: &Pool, route_id: RouteId) -> Result<Option<Route>, StoreError> {
-    let row = sqlx::query_as!(
-        Row,
-        r#"SELECT route_id, account_id, name, carrier,
-                  settings AS "settings: Json<BTreeMap<String, String>>",
-                  secrets AS "secrets: Json<BTreeMap<String, String>>",
-                  sender, price_micros_per_segment, allowed_origins, allow_loopback, revision,
-                  paused_at, paused_reason, created_at, updated_at
-           FROM routes WHERE route_id = $1"#,
-        route_id.0,
-    )
-    .fetch_optional(pool)
-    .await?;
-    Ok(row.map(Route::from))
+    Ok(select(pool, Some(route_id), None, None).await?.pop())
 }
 
 /// The account's route of that name.
@@ -93,33 +98,26 @@ pub async fn find(
     account_id: AccountId,
     name: &str,
 ) -> Result<Option<Route>, StoreError> {
-    let row = sqlx::query_as!(
-        Row,
-        r#"SELECT route_id, account_id, name, carrier,
-                  settings AS "settings: Json<BTreeMap<String, String>>",
-                  secrets AS "secrets: Json<BTreeMap<String, String>>",
-                  sender, price_micros_per_segment, allowed_origins, allow_loopback, revision,
-                  paused_at, paused_reason, created_at, updated_at
-           FROM routes WHERE account_id = $1 AND name = $2"#,
-        account_id.0,
-        name,
-    )
-    .fetch_optional(pool)
-    .await?;
-    Ok(row.map(Route::from))
+    Ok(select(pool, None, Some(account_id), Some(name)).await?.pop())
 }
 
 /// The account's routes by name.
 pub async fn list(pool: &Pool, account_id: AccountId) -> Result<Vec<Route>, StoreError> {
-    let rows = sqlx::query_as!(
+    select(pool, None, Some(account_id), None).await
+}
+
+async fn select(
+    pool: &Pool,
+    route_id: Option<RouteId>,
+    account_id: Option<AccountId>,
+    name: Option<&str>,
+) -> Result<Vec<Route>, StoreError> {
+    let rows = sqlx::query_file_as!(
         Row,
-        r#"SELECT route_id, account_id, name, carrier,
-                  settings AS "settings: Json<BTreeMap<String, String>>",
-                  secrets AS "secrets: Json<BTreeMap<String, String>>",
-                  sender, price_micros_per_segment, allowed_origins, allow_loopback, revision,
-                  paused_at, paused_reason, created_at, updated_at
-           FROM routes WHERE account_id = $1 ORDER BY name"#,
-        account_id.0,
+        "queries/route/select.sql",
+        route_id.map(|id| id.0),
+        account_id.map(|id| id.0),
+        name,
     )
     .fetch_all(pool)
     .await?;
@@ -150,7 +148,11 @@ struct Row {
     carrier: String,
     settings: Json<BTreeMap<String, String>>,
     secrets: Json<BTreeMap<String, String>>,
-    sender: String,
+    senders: Vec<String>,
+    segments_per_second: Option<i32>,
+    segments_per_day: Option<i32>,
+    max_in_flight: Option<i32>,
+    send_timeout_ms: Option<i32>,
     price_micros_per_segment: Micros,
     allowed_origins: Vec<String>,
     allow_loopback: bool,
@@ -170,7 +172,13 @@ impl From<Row> for Route {
             carrier: row.carrier,
             settings: row.settings.0,
             secrets: row.secrets.0,
-            sender: row.sender,
+            senders: row.senders,
+            throttle: Throttle {
+                segments_per_second: limit(row.segments_per_second),
+                segments_per_day: limit(row.segments_per_day),
+            },
+            max_in_flight: limit(row.max_in_flight),
+            send_timeout_ms: limit(row.send_timeout_ms),
             price_micros_per_segment: row.price_micros_per_segment,
             allowed_origins: row.allowed_origins,
             allow_loopback: row.allow_loopback,
@@ -181,4 +189,14 @@ impl From<Row> for Route {
             updated_at: row.updated_at,
         }
     }
+}
+
+/// A limit as it is kept: `a_limit_lets_something_through`.
+pub(crate) fn limit(column: Option<i32>) -> Option<NonZeroU32> {
+    column.and_then(|limit| u32::try_from(limit).ok()).and_then(NonZeroU32::new)
+}
+
+/// A limit for its column. More than that is no limit at all, and kept as the most that there is.
+pub(crate) fn limit_column(limit: Option<NonZeroU32>) -> Option<i32> {
+    limit.map(|limit| i32::try_from(limit.get()).unwrap_or(i32::MAX))
 }

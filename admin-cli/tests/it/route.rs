@@ -31,6 +31,27 @@ async fn routes_are_added_and_changed() {
 }
 
 #[tokio::test]
+async fn a_route_has_a_pool_of_senders_and_limits() {
+    let mut session = Session::new().await;
+    session.quiet("account create acme --currency EUR");
+    session.run(&format!(
+        "{ROUTE} --sender +15005550007 --segments-per-second 10 --segments-per-day 2000 \
+         --max-in-flight 8 --timeout-seconds 5"
+    ));
+    session.run("route list");
+    session.run("route edit main --segments-per-second 0 --timeout-seconds 0 --sender ACME");
+    session.run("route show main --output json");
+    session.run("route edit main --sender ACME --sender BETA --sender ACME");
+    session.run("route edit main --sender ''");
+    session.run("route edit main --segments-per-second -1");
+    session.file("route.toml", "sender = [\"ACME\", 7]\n");
+    session.run("route edit main --file route.toml");
+    session.file("route.toml", "sender = [\"ACME\", \"BETA\"]\nsegments_per_day = 100\n");
+    session.run("route edit main --file route.toml");
+    assert_transcript!(session);
+}
+
+#[tokio::test]
 async fn wrong_routes_are_refused() {
     let mut session = Session::new().await;
     session.quiet("account create acme --currency EUR");

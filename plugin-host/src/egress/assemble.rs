@@ -226,7 +226,7 @@ mod tests {
         let mut secrets = Secrets::default();
         secrets.insert("token", "s&cret\"1").unwrap();
         let origins = vec![Origin::parse("https://api.example.com").unwrap()];
-        Grant::of(origins, false, secrets)
+        Grant::of(origins, false, secrets, None)
     }
 
     fn request() -> Request {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::header::HeaderValue;
 use url::Url;
@@ -125,6 +126,8 @@ pub struct RouteRights<'a> {
     pub allow_loopback: bool,
     /// Secret values by name. Those that the manifest does not declare are left out.
     pub secrets: Secrets,
+    /// How long a whole exchange may take, if shorter than [`super::EgressOptions::total_timeout`].
+    pub timeout: Option<Duration>,
 }
 
 /// One route's rights: origins, secrets, and the connections kept open for them. Made once per
@@ -138,6 +141,7 @@ pub(super) struct Rights {
     pub(super) targets: Vec<Arc<Target>>,
     pub(super) secrets: Secrets,
     pub(super) redactor: Redactor,
+    pub(super) timeout: Option<Duration>,
 }
 
 /// A granted origin.
@@ -176,7 +180,7 @@ impl Grant {
                 secrets.insert(name, value).expect("a kept secret was checked when it was added");
             }
         }
-        Ok(Self::of(granted, route.allow_loopback, secrets))
+        Ok(Self::of(granted, route.allow_loopback, secrets, route.timeout))
     }
 
     /// The secrets that the manifest declares and the route gives.
@@ -189,7 +193,12 @@ impl Grant {
         self.0.targets.iter().map(|target| &target.origin)
     }
 
-    pub(super) fn of(origins: Vec<Origin>, allow_loopback: bool, secrets: Secrets) -> Self {
+    pub(super) fn of(
+        origins: Vec<Origin>,
+        allow_loopback: bool,
+        secrets: Secrets,
+        timeout: Option<Duration>,
+    ) -> Self {
         let targets = origins
             .into_iter()
             .map(|origin| {
@@ -199,7 +208,7 @@ impl Grant {
             })
             .collect();
         let redactor = Redactor::new(&secrets);
-        Self(Arc::new(Rights { targets, secrets, redactor }))
+        Self(Arc::new(Rights { targets, secrets, redactor, timeout }))
     }
 
     pub(super) fn rights(&self) -> &Rights {

@@ -196,7 +196,9 @@ impl Egress {
             }
         };
         let mut exchange = Exchange::new(assembled, options);
-        let whole = tokio::time::timeout(options.total_timeout, exchange.run(&self.0.dialer)).await;
+        let timeout =
+            rights.timeout.map_or(options.total_timeout, |own| own.min(options.total_timeout));
+        let whole = tokio::time::timeout(timeout, exchange.run(&self.0.dialer)).await;
         match whole {
             Ok(Ok((head, body))) => WireOutcome::Response(Response {
                 status: head.status.as_u16(),
@@ -206,7 +208,7 @@ impl Egress {
             Ok(Err(failed)) => exchange.outcome(failed.into()),
             Err(_) => exchange.outcome(Reason::new(
                 "timeout",
-                format!("no whole answer within {} s", options.total_timeout.as_secs_f32()),
+                format!("no whole answer within {} s", timeout.as_secs_f32()),
             )),
         }
     }

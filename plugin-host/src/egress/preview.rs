@@ -54,7 +54,7 @@ mod tests {
     fn grant() -> Grant {
         let mut secrets = Secrets::default();
         secrets.insert("token", "hunter2hunter2").unwrap();
-        Grant::of(vec![Origin::parse("https://acme.example").unwrap()], false, secrets)
+        Grant::of(vec![Origin::parse("https://acme.example").unwrap()], false, secrets, None)
     }
 
     fn request(url: &str) -> Request {

@@ -66,7 +66,7 @@ fn egress(roots: RootCertStore) -> Egress {
 }
 
 fn grant(origin: &str) -> Grant {
-    Grant::of(vec![Origin::parse(origin).unwrap()], true, Secrets::default())
+    Grant::of(vec![Origin::parse(origin).unwrap()], true, Secrets::default(), None)
 }
 
 fn post(origin: &str, path: &str) -> Request {

@@ -158,7 +158,12 @@ async fn what_a_hostile_carrier_builds_does_not_leave() {
     // Not declared by the manifest, so out of the plugin's reach.
     secrets.insert("root", "r00t-value").unwrap();
     let allowed = [server.origin(), "https://other.example.com".to_owned()];
-    let rights = RouteRights { allowed_origins: &allowed, allow_loopback: true, secrets };
+    let rights = RouteRights {
+        allowed_origins: &allowed,
+        allow_loopback: true,
+        secrets,
+        ..RouteRights::default()
+    };
     let grant = Grant::new(&manifest, &settings, &rights).unwrap();
     assert_eq!(grant.origins().map(ToString::to_string).collect::<Vec<_>>(), [server.origin()]);
 

@@ -40,7 +40,12 @@ fn grant_for(origin: &str, allow_loopback: bool) -> Grant {
     let mut secrets = Secrets::default();
     secrets.insert("token", "s3cret/value").unwrap();
     let allowed = [origin.to_owned()];
-    let rights = RouteRights { allowed_origins: &allowed, allow_loopback, secrets };
+    let rights = RouteRights {
+        allowed_origins: &allowed,
+        allow_loopback,
+        secrets,
+        ..RouteRights::default()
+    };
     Grant::new(&manifest(origin), &Settings::new(), &rights).unwrap()
 }
 

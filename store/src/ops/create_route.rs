@@ -1,6 +1,6 @@
 //! Creates a route to a carrier.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dripline_domain::clock::Clock;
 use dripline_domain::ids::{AccountId, RouteId};
@@ -9,7 +9,7 @@ use serde_json::json;
 use sqlx::types::Json;
 
 use crate::crash::{Commit, commit};
-use crate::route::RouteDraft;
+use crate::route::{RouteDraft, limit_column};
 use crate::trail::{self, Deed};
 use crate::{Pool, StoreError, row};
 
@@ -39,6 +39,12 @@ pub enum InvalidRoute {
     /// A segment cannot cost less than nothing.
     #[error("a price of {0} per segment is negative")]
     NegativePrice(Micros),
+    /// Messages come from somebody.
+    #[error("the route has no sender, or a blank one")]
+    NoSender,
+    /// A pool is a set.
+    #[error("the sender `{0}` is named twice")]
+    RepeatedSender(String),
     /// Secrets are kept elsewhere.
     #[error(
         "the secret `{0}` is not a reference; write `env:NAME` or `file:/path`, never the secret itself"
@@ -64,21 +70,27 @@ pub async fn create_route(
     let now = clock.now();
     let mut tx = pool.begin().await?;
     let route_id = sqlx::query_scalar!(
-        "INSERT INTO routes (account_id, name, carrier, settings, secrets, sender,
+        "INSERT INTO routes (account_id, name, carrier, settings, secrets,
                              price_micros_per_segment, allowed_origins, allow_loopback,
-                             created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10)
+                             created_at, updated_at, sender, more_senders, segments_per_second,
+                             segments_per_day, max_in_flight, send_timeout_ms)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10, $11, $12, $13, $14, $15)
          RETURNING route_id",
         account_id.0,
         draft.name,
         draft.carrier,
         Json(&draft.settings) as Json<&BTreeMap<String, String>>,
         Json(&draft.secrets) as Json<&BTreeMap<String, String>>,
-        draft.sender,
         draft.price_per_segment.0,
         &draft.allowed_origins,
         draft.allow_loopback,
         now,
+        draft.senders[0],
+        &draft.senders[1..],
+        limit_column(draft.throttle.segments_per_second),
+        limit_column(draft.throttle.segments_per_day),
+        limit_column(draft.max_in_flight),
+        limit_column(draft.send_timeout_ms),
     )
     .fetch_one(&mut *tx)
     .await
@@ -112,6 +124,13 @@ pub(super) fn check(draft: &RouteDraft) -> Result<(), InvalidRoute> {
     if draft.price_per_segment < Micros::ZERO {
         return Err(InvalidRoute::NegativePrice(draft.price_per_segment));
     }
+    if draft.senders.is_empty() || draft.senders.iter().any(|sender| sender.trim().is_empty()) {
+        return Err(InvalidRoute::NoSender);
+    }
+    let mut senders = BTreeSet::new();
+    if let Some(repeated) = draft.senders.iter().find(|sender| !senders.insert(*sender)) {
+        return Err(InvalidRoute::RepeatedSender(repeated.clone()));
+    }
     let is_reference = |place: &str| place.starts_with("env:") || place.starts_with("file:");
     match draft.secrets.iter().find(|(_, place)| !is_reference(place)) {
         Some((name, _)) => Err(InvalidRoute::NotAReference(name.clone())),
@@ -123,6 +142,10 @@ pub(super) fn check(draft: &RouteDraft) -> Result<(), InvalidRoute> {
 pub(super) fn describe(draft: &RouteDraft) -> serde_json::Value {
     json!({
         "carrier": draft.carrier,
+        "senders": draft.senders,
+        "throttle": draft.throttle,
+        "max_in_flight": draft.max_in_flight,
+        "send_timeout_ms": draft.send_timeout_ms,
         "price_micros_per_segment": draft.price_per_segment,
         "allowed_origins": draft.allowed_origins,
         "allow_loopback": draft.allow_loopback,

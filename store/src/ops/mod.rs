@@ -35,6 +35,7 @@ mod settle_break;
 mod situation;
 mod start_attempts;
 mod top_up;
+mod turns;
 mod update_route;
 
 pub(crate) use books::hold;

@@ -9,8 +9,9 @@ use super::situation::round_up;
 use crate::crash::{Commit, commit};
 use crate::queue::{self, Ticket};
 use crate::retries::Retries;
-use crate::route::PAUSED;
+use crate::route::{CROWDED, PAUSED};
 use crate::route_halt::WAITING;
+use crate::sender_pace::THROTTLED;
 use crate::{Pool, StoreError};
 
 /// What a queued delivery waits for.
@@ -20,6 +21,10 @@ pub enum WaitsFor {
     Carrier,
     /// Its route is paused, until an operator lets it run.
     Operator,
+    /// Its sender has sent what it may, until its turn.
+    Turn,
+    /// Its route has as many requests on the wire as it may.
+    Place,
 }
 
 impl WaitsFor {
@@ -32,11 +37,18 @@ impl WaitsFor {
                 "its route is halted, and it waits until the carrier can be reached again",
             ),
             Self::Operator => (PAUSED, "its route is paused, and it waits until that runs again"),
+            Self::Turn => {
+                (THROTTLED, "its sender has sent what it may for now, and it waits for its turn")
+            }
+            Self::Place => (
+                CROWDED,
+                "its route has as many requests on the wire as it may, and it waits for a place",
+            ),
         }
     }
 }
 
-/// A queued delivery whose route is halted or paused.
+/// A queued delivery whose route is halted or paused, or whose sender is throttled.
 #[derive(Clone, Debug)]
 pub struct PostponeRequest {
     /// Which.

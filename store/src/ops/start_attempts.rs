@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use dripline_domain::clock::Clock;
 use dripline_domain::delivery::DeliveryState;
-use dripline_domain::ids::{AccountId, DeliveryId, WorkerId, WorkflowId};
+use dripline_domain::ids::{AccountId, ContactId, DeliveryId, RouteId, WorkerId, WorkflowId};
 use dripline_domain::ledger::{EntryKind, Hold};
 use dripline_domain::money::Micros;
+use dripline_domain::throttle::Throttle;
 use dripline_domain::workflow::SurplusPolicy;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -16,8 +17,11 @@ use super::books::{Books, hold, segments};
 use super::finish_attempts::worker_actor;
 use super::given_reference::{GivenReference, References};
 use super::situation;
+use super::turns::{self, Throttled, Wish};
 use crate::crash::{Commit, commit};
 use crate::retries::Retries;
+use crate::route::limit;
+use crate::sender_pace::THROTTLED;
 use crate::{Pool, StoreError, row};
 
 /// A message that is rendered and ready to leave.
@@ -52,6 +56,11 @@ pub enum Start {
         policy: SurplusPolicy,
         /// What the account had left.
         available: Micros,
+    },
+    /// Its sender has sent what it may. It must not be sent before its turn.
+    Throttled {
+        /// Its turn.
+        until: DateTime<Utc>,
     },
 }
 
@@ -129,8 +138,7 @@ async fn run(pool: &Pool, clock: &dyn Clock, batch: &Batch<'_>) -> Result<Vec<St
     let mut found = read(&mut tx, &ids).await?;
     let marked_before = find_marked(&mut tx, batch, &found).await?;
     let now = clock.now();
-    let mut marks = Marks::default();
-    let mut over = Vec::new();
+    let mut ready = Vec::with_capacity(batch.requests.len());
     let mut starts = Vec::with_capacity(batch.requests.len());
     for (place, request) in batch.requests.iter().enumerate() {
         // Taken out, so that a request that comes twice in one batch is marked once.
@@ -143,13 +151,30 @@ async fn run(pool: &Pool, clock: &dyn Clock, batch: &Batch<'_>) -> Result<Vec<St
             started
         } else if let Some(reason) = delivery.stale(request, now) {
             Start::Stale(reason)
-        } else if u64::from(request.segments) > delivery.held.segments {
-            over.push((place, delivery));
-            started
         } else {
-            marks.push(place, request, &delivery, Hold::NONE);
+            ready.push((place, delivery));
             started
         });
+    }
+    let wishes: Vec<Wish<'_>> = ready
+        .iter()
+        .filter_map(|(place, delivery)| {
+            let segments = batch.requests[*place].segments;
+            Some(Wish { place: *place, segments, throttled: delivery.throttled.as_ref()? })
+        })
+        .collect();
+    let waiting = turns::take(&mut tx, &wishes, now).await?;
+    let mut marks = Marks::default();
+    let mut over = Vec::new();
+    for (place, delivery) in ready {
+        let request = &batch.requests[place];
+        if let Some(until) = waiting.get(&place) {
+            starts[place] = Start::Throttled { until: *until };
+        } else if u64::from(request.segments) > delivery.held.segments {
+            over.push((place, delivery));
+        } else {
+            marks.push(place, request, &delivery, Hold::NONE);
+        }
     }
     let actor = worker_actor(batch.worker);
     let mut books = Books::new(batch.batch_id, &actor, now);
@@ -204,6 +229,8 @@ pub(super) struct Found {
     pub(super) open: bool,
     pub(super) opted_out: bool,
     pub(super) route_paused: bool,
+    /// `None`: its route has no throttle.
+    throttled: Option<Throttled>,
 }
 
 impl Found {
@@ -240,10 +267,20 @@ pub(super) async fn read(
     conn: &mut PgConnection,
     deliveries: &[i64],
 ) -> Result<HashMap<DeliveryId, Found>, StoreError> {
-    let rows =
-        sqlx::query_file!("queries/delivery/before_mark.sql", deliveries).fetch_all(conn).await?;
+    let rows = sqlx::query_file!("queries/delivery/before_mark.sql", deliveries, THROTTLED)
+        .fetch_all(conn)
+        .await?;
     let found = rows.into_iter().map(|row| {
         let delivery_id = DeliveryId(row.delivery_id);
+        let throttle = Throttle {
+            segments_per_second: limit(row.segments_per_second),
+            segments_per_day: limit(row.segments_per_day),
+        };
+        let throttled = row.route_id.filter(|_| throttle.is_limited()).and_then(|route_id| {
+            let senders = row.senders.unwrap_or_default();
+            let contact_id = ContactId(row.contact_id);
+            Throttled::new(RouteId(route_id), &senders, contact_id, throttle, row.has_turn)
+        });
         let found = Found {
             account_id: AccountId(row.account_id),
             workflow_id: WorkflowId(row.workflow_id),
@@ -262,6 +299,7 @@ pub(super) async fn read(
             open: row.open,
             opted_out: row.opted_out,
             route_paused: row.route_paused,
+            throttled,
         };
         Ok((delivery_id, found))
     });

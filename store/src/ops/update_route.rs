@@ -10,7 +10,7 @@ use sqlx::types::Json;
 
 use super::create_route::{InvalidRoute, check, describe};
 use crate::crash::{Commit, commit};
-use crate::route::RouteDraft;
+use crate::route::{RouteDraft, limit_column};
 use crate::trail::{self, Deed};
 use crate::{Pool, StoreError, advisory, row};
 
@@ -86,9 +86,11 @@ pub async fn update_route(
     }
     let revision = sqlx::query_scalar!(
         "UPDATE routes
-         SET name = $2, carrier = $3, settings = $4, secrets = $5, sender = $6,
-             price_micros_per_segment = $7, allowed_origins = $8, allow_loopback = $9,
-             revision = revision + 1, updated_at = $10
+         SET name = $2, carrier = $3, settings = $4, secrets = $5,
+             price_micros_per_segment = $6, allowed_origins = $7, allow_loopback = $8,
+             revision = revision + 1, updated_at = $9, sender = $10, more_senders = $11,
+             segments_per_second = $12, segments_per_day = $13, max_in_flight = $14,
+             send_timeout_ms = $15
          WHERE route_id = $1
          RETURNING revision",
         route_id.0,
@@ -96,11 +98,16 @@ pub async fn update_route(
         draft.carrier,
         Json(&draft.settings) as Json<&BTreeMap<String, String>>,
         Json(&draft.secrets) as Json<&BTreeMap<String, String>>,
-        draft.sender,
         draft.price_per_segment.0,
         &draft.allowed_origins,
         draft.allow_loopback,
         now,
+        draft.senders[0],
+        &draft.senders[1..],
+        limit_column(draft.throttle.segments_per_second),
+        limit_column(draft.throttle.segments_per_day),
+        limit_column(draft.max_in_flight),
+        limit_column(draft.send_timeout_ms),
     )
     .fetch_one(&mut *tx)
     .await

@@ -1,12 +1,14 @@
 //! Things for tests to work on. Every field is optional: `Workflow::default().create(..)` is a workflow.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use dripline_domain::clock::Clock;
 use dripline_domain::ids::{AccountId, ContactId, RouteId, WorkflowId};
 use dripline_domain::money::Micros;
+use dripline_domain::throttle::Throttle;
 use dripline_domain::timing::Timing;
 use dripline_domain::workflow::{StepDraft, SurplusPolicy, WorkflowDraft};
 use uuid::Uuid;
@@ -82,6 +84,14 @@ pub struct Route {
     pub secrets: BTreeMap<String, String>,
     /// Where it may send to.
     pub allowed_origins: Vec<String>,
+    /// Its senders; else one.
+    pub senders: Option<Vec<String>>,
+    /// What each of them may send.
+    pub throttle: Throttle,
+    /// How many requests a worker may have on the wire at once.
+    pub max_in_flight: Option<NonZeroU32>,
+    /// How long a whole exchange may take.
+    pub send_timeout_ms: Option<NonZeroU32>,
 }
 
 impl Route {
@@ -92,10 +102,13 @@ impl Route {
             carrier: self.carrier.unwrap_or_else(|| "twilio".to_owned()),
             settings: self.settings,
             secrets: self.secrets,
-            sender: "+4930123456".to_owned(),
+            senders: self.senders.unwrap_or_else(|| vec!["+4930123456".to_owned()]),
             price_per_segment: self.price_per_segment.unwrap_or(PRICE),
             allow_loopback: !self.allowed_origins.is_empty(),
             allowed_origins: self.allowed_origins,
+            throttle: self.throttle,
+            max_in_flight: self.max_in_flight,
+            send_timeout_ms: self.send_timeout_ms,
         };
         create_route(pool, clock, account_id, &draft, ACTOR).await.expect("a route can be created")
     }

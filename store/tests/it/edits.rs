@@ -193,10 +193,10 @@ async fn a_route_changes_its_price_at_any_time_and_its_carrier_only_when_idle() 
         carrier: before.carrier,
         settings: before.settings,
         secrets: [("token".to_owned(), "env:TOKEN".to_owned())].into(),
-        sender: before.sender,
+        senders: before.senders,
         price_per_segment: Micros(1),
         allowed_origins: vec!["https://carrier.example:443".to_owned()],
-        allow_loopback: false,
+        ..RouteDraft::default()
     };
     let update = |draft: RouteDraft, expected| async move {
         update_route(pool, &SystemClock, scene.route_id, &draft, expected, ACTOR).await

@@ -24,4 +24,5 @@ mod races;
 mod repeats;
 mod requeue;
 mod support;
+mod throttles;
 mod tickets;

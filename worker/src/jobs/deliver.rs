@@ -27,6 +27,7 @@ mod breakers;
 mod build;
 mod by_route;
 pub(crate) mod divide;
+mod lane;
 mod load;
 mod mark;
 mod render;
@@ -71,7 +72,7 @@ enum Outcome {
     Stopping,
     /// It ended before the wire. `attempt` is the number of hand-overs before this one.
     GivenUp { delivery_id: DeliveryId, attempt: u32, cause: GiveUp },
-    /// Its route is halted or paused: it waits, and nothing is counted.
+    /// Its route or its sender cannot take it now: it waits, and nothing is counted.
     Postponed(PostponeRequest),
     /// It was marked, and this is what is known about the attempt.
     Attempted { delivery_id: DeliveryId, attempt: u32, outcome: AttemptOutcome },
@@ -189,6 +190,7 @@ impl Deliver {
         };
         let segments = route.count_segments(&delivery, &text)?;
         let (request, permit) = self.build.call(&delivery, &route, text, permit).await?;
+        let place = route.lane.enter(&delivery, self.environment.clock.now()).await?;
         if self.environment.stop.is_finishing() {
             return Err(Outcome::Stopping);
         }
@@ -199,6 +201,7 @@ impl Deliver {
         let attempt = self.mark.call(&delivery, segments, given, now).await?;
         progress.marked = true;
         let outcome = self.send.call(&delivery, &route, request, marking, permit).await;
+        place.leave();
         Ok(Outcome::Attempted { delivery_id: id, attempt, outcome })
     }
 

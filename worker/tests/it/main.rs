@@ -15,5 +15,6 @@ mod poison;
 mod routes;
 mod stop;
 mod support;
+mod throttles;
 mod tickets;
 mod unknown;

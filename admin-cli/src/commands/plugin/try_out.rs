@@ -163,7 +163,7 @@ pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::
         Some(route) => Some(ctx.route(&ctx.account().await?, route).await?),
         None => None,
     };
-    let sender = args.sender.clone().or(route.as_ref().map(|route| route.sender.clone()));
+    let sender = args.sender.clone().or(route.as_ref().map(|route| route.senders[0].clone()));
     let sender = sender.ok_or_else(|| {
         usage("a message comes from somebody").hint("pass --sender, or --route to take the route's")
     })?;
@@ -254,7 +254,12 @@ fn rights(
         None => manifest.origins_with(&settings),
     };
     let allow_loopback = args.allow_loopback || route.is_some_and(|route| route.allow_loopback);
-    let rights = RouteRights { allowed_origins: &allowed, allow_loopback, secrets };
+    let rights = RouteRights {
+        allowed_origins: &allowed,
+        allow_loopback,
+        secrets,
+        ..RouteRights::default()
+    };
     let grant = Grant::new(manifest, &settings, &rights).map_err(|e| refuse(e.to_string()))?;
     Ok((settings, grant))
 }

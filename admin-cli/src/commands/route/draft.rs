@@ -1,30 +1,47 @@
 //! What a person says about a route, by a file or by flags, and whether its carrier agrees.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use dripline_domain::money::Micros;
+use dripline_domain::throttle::Throttle;
 use dripline_store::route::{Route, RouteDraft};
 use serde::{Deserialize, Deserializer};
 
 use crate::context::Context;
-use crate::failure::{refuse, usage};
+use crate::failure::{Failure, refuse, usage};
 use crate::source::Source;
 
 /// A route, as a file or as flags; flags win over the file.
 #[derive(Debug, clap::Args)]
 #[group(skip)]
 pub(super) struct Args {
-    /// TOML file with name, carrier, sender, `price_per_segment`, `allowed_origins`,
-    /// `allow_loopback` and the tables settings and secrets; `-` is stdin.
+    /// TOML file with name, carrier, sender, `price_per_segment`, `segments_per_second`,
+    /// `segments_per_day`, `max_in_flight`, `timeout_seconds`, `allowed_origins`, `allow_loopback` and the
+    /// tables settings and secrets; `-` is stdin.
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// The carrier plugin.
     #[arg(long, value_name = "NAME")]
     carrier: Option<String>,
-    /// Whom messages come from: a number or a name that the carrier knows.
-    #[arg(long, value_name = "SENDER", allow_hyphen_values = true)]
-    sender: Option<String>,
+    /// Whom messages come from: a number or a name that the carrier knows. Repeated, a pool: each
+    /// contact always hears from the same one of it.
+    #[arg(long = "sender", value_name = "SENDER", allow_hyphen_values = true)]
+    senders: Vec<String>,
+    /// How many segments each sender may send in a second; 0: as many as there are. What is more waits
+    /// in the queue. All workers together keep to it.
+    #[arg(long, value_name = "N")]
+    segments_per_second: Option<u32>,
+    /// How many segments each sender may send in a day of UTC; 0: as many as there are.
+    #[arg(long, value_name = "N")]
+    segments_per_day: Option<u32>,
+    /// How many requests each worker may have on the wire at once; 0: as many as it likes.
+    #[arg(long, value_name = "N")]
+    max_in_flight: Option<u32>,
+    /// How long the carrier may take to answer, if shorter than `worker.send_timeout_ms`; 0: that.
+    #[arg(long, value_name = "SECONDS")]
+    timeout_seconds: Option<u32>,
     /// What one segment costs, in the account's currency, for example 0.0075.
     #[arg(long, value_name = "AMOUNT", allow_negative_numbers = true)]
     price_per_segment: Option<Micros>,
@@ -50,7 +67,12 @@ pub(super) struct Args {
 struct File {
     name: Option<String>,
     carrier: Option<String>,
-    sender: Option<String>,
+    #[serde(default, deserialize_with = "one_or_many")]
+    sender: Option<Vec<String>>,
+    segments_per_second: Option<u32>,
+    segments_per_day: Option<u32>,
+    max_in_flight: Option<u32>,
+    timeout_seconds: Option<u32>,
     #[serde(default, deserialize_with = "amount")]
     price_per_segment: Option<Micros>,
     allowed_origins: Option<Vec<String>>,
@@ -66,7 +88,11 @@ impl Args {
     pub(super) fn is_empty(&self) -> bool {
         self.file.is_none()
             && self.carrier.is_none()
-            && self.sender.is_none()
+            && self.senders.is_empty()
+            && self.segments_per_second.is_none()
+            && self.segments_per_day.is_none()
+            && self.max_in_flight.is_none()
+            && self.timeout_seconds.is_none()
             && self.price_per_segment.is_none()
             && self.settings.is_empty()
             && self.secrets.is_empty()
@@ -93,9 +119,12 @@ impl Args {
             map.extend(flags);
             map
         };
-        let required = |value: Option<String>, flag: &str| {
-            value.ok_or_else(|| usage(format!("a route needs {flag}, by the flag or in the file")))
+        // 0 takes a limit away; who says nothing keeps what there is.
+        let limit = |flag: Option<u32>, from_file: Option<u32>, now: Option<NonZeroU32>| {
+            flag.or(from_file).map_or(now, NonZeroU32::new)
         };
+        let now = current.map(|c| c.throttle).unwrap_or_default();
+        let timeout = self.timeout_seconds.or(file.timeout_seconds);
         let origins = Some(self.allowed_origins).filter(|origins| !origins.is_empty());
         Ok(RouteDraft {
             name: required(name.or(file.name).or(current.map(|c| c.name.clone())), "a name")?,
@@ -103,10 +132,33 @@ impl Args {
                 self.carrier.or(file.carrier).or(current.map(|c| c.carrier.clone())),
                 "--carrier",
             )?,
-            sender: required(
-                self.sender.or(file.sender).or(current.map(|c| c.sender.clone())),
+            senders: required(
+                Some(self.senders)
+                    .filter(|senders| !senders.is_empty())
+                    .or(file.sender)
+                    .or(current.map(|c| c.senders.clone())),
                 "--sender",
             )?,
+            throttle: Throttle {
+                segments_per_second: limit(
+                    self.segments_per_second,
+                    file.segments_per_second,
+                    now.segments_per_second,
+                ),
+                segments_per_day: limit(
+                    self.segments_per_day,
+                    file.segments_per_day,
+                    now.segments_per_day,
+                ),
+            },
+            max_in_flight: limit(
+                self.max_in_flight,
+                file.max_in_flight,
+                current.and_then(|c| c.max_in_flight),
+            ),
+            send_timeout_ms: timeout.map_or(current.and_then(|c| c.send_timeout_ms), |seconds| {
+                NonZeroU32::new(seconds.saturating_mul(1_000))
+            }),
             price_per_segment: self
                 .price_per_segment
                 .or(file.price_per_segment)
@@ -142,12 +194,29 @@ pub(super) async fn check(draft: &mut RouteDraft, ctx: &Context) -> anyhow::Resu
     Ok(())
 }
 
+fn required<T>(value: Option<T>, flag: &str) -> Result<T, Failure> {
+    value.ok_or_else(|| usage(format!("a route needs {flag}, by the flag or in the file")))
+}
+
 /// `NAME=VALUE`.
 pub(in crate::commands) fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("write it as NAME=VALUE".to_owned()),
     }
+}
+
+/// One sender, or the list of a pool.
+fn one_or_many<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<String>>, D::Error> {
+    let wrong = || serde::de::Error::custom("write a sender in quotes, or a list of such");
+    let senders = match toml::Value::deserialize(deserializer)? {
+        toml::Value::Array(senders) => senders,
+        one => vec![one],
+    };
+    let text = |sender: toml::Value| sender.as_str().map(str::to_owned).ok_or_else(wrong);
+    senders.into_iter().map(text).collect::<Result<_, _>>().map(Some)
 }
 
 /// An amount is written as a text, since a TOML float could not hold it exactly.

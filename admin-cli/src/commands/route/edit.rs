@@ -40,7 +40,7 @@ pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::
         .await
         .map_err(explain)?;
     let route = route::load(pool, current.route_id).await?.context("the route is gone")?;
-    out.data(&OneRoute { route, currency: account.currency, halts: vec![] })?;
+    out.data(&OneRoute { route, currency: account.currency, halts: vec![], paces: vec![] })?;
     Ok(Exit::Done)
 }
 

@@ -23,7 +23,7 @@ impl Report for Routes {
         let columns = [
             Column::Text("NAME"),
             Column::Text("CARRIER"),
-            Column::Text("SENDER"),
+            Column::Text("SENDERS"),
             Column::Number("PRICE"),
             Column::Text("MAY SEND TO"),
             Column::Text("PAUSED"),
@@ -32,7 +32,7 @@ impl Report for Routes {
             vec![
                 route.name.clone(),
                 route.carrier.clone(),
-                route.sender.clone(),
+                route.senders.join(", "),
                 route.price_micros_per_segment.to_string(),
                 origins(route),
                 if route.paused_at.is_some() { "paused" } else { "" }.to_owned(),

@@ -1,13 +1,17 @@
 //! One route, as `add`, `show` and `edit` report it.
 
+use std::num::NonZeroU32;
+
 use dripline_store::route::Route;
 use dripline_store::route_halt::RouteHalt;
+use dripline_store::sender_pace::SenderPace;
 use serde::Serialize;
 
 use super::halts;
 use crate::money;
 use crate::output::Report;
-use crate::output::page::Page;
+use crate::output::page::{Column, Page};
+use crate::output::words::time;
 
 #[derive(Serialize)]
 pub(super) struct OneRoute {
@@ -17,19 +21,23 @@ pub(super) struct OneRoute {
     /// Since when and why workers hand nothing over to it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) halts: Vec<RouteHalt>,
+    /// How far its senders have come, where they are throttled.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) paces: Vec<SenderPace>,
 }
 
 impl Report for OneRoute {
     fn lay_out(&self, page: &mut Page) {
         let route = &self.route;
-        page.pairs([
+        let pairs = [
             ("route", route.name.clone()),
             ("carrier", route.carrier.clone()),
-            ("sender", route.sender.clone()),
+            ("senders", route.senders.join(", ")),
             ("price per segment", money::show(route.price_micros_per_segment, &self.currency)),
             ("may send to", origins(route)),
             ("revision", route.revision.to_string()),
-        ]);
+        ];
+        page.pairs(pairs.into_iter().chain(limits(route)));
         if let Some(since) = route.paused_at {
             let reason = route.paused_reason.as_deref().map(|reason| format!(": {reason}"));
             let since = since.format("%Y-%m-%d %H:%M:%S UTC");
@@ -39,6 +47,10 @@ impl Report for OneRoute {
             page.gap();
             halts::lay_out(&self.halts, page);
         }
+        if !self.paces.is_empty() {
+            page.gap();
+            paces(&self.paces, page);
+        }
         for (title, map) in [("settings", &route.settings), ("secrets", &route.secrets)] {
             if !map.is_empty() {
                 page.gap();
@@ -47,6 +59,32 @@ impl Report for OneRoute {
             }
         }
     }
+}
+
+/// The limits that are set.
+fn limits(route: &Route) -> Vec<(&'static str, String)> {
+    let throttle = &route.throttle;
+    let segments = |limit: NonZeroU32, per| format!("{limit} a {per} for each sender");
+    let limits = [
+        ("segments", throttle.segments_per_second.map(|limit| segments(limit, "second"))),
+        ("segments", throttle.segments_per_day.map(|limit| segments(limit, "day (UTC)"))),
+        ("requests in flight", route.max_in_flight.map(|most| format!("{most} for each worker"))),
+        ("timeout", route.send_timeout_ms.map(|ms| format!("{} s", f64::from(ms.get()) / 1_000.0))),
+    ];
+    limits.into_iter().filter_map(|(name, limit)| Some((name, limit?))).collect()
+}
+
+fn paces(paces: &[SenderPace], page: &mut Page) {
+    let columns = [
+        Column::Text("SENDER"),
+        Column::Number("SEGMENTS TODAY"),
+        Column::Text("MESSAGES WAIT UNTIL"),
+    ];
+    let rows = paces.iter().map(|pace| {
+        let waiting = pace.waiting_until.map(time).unwrap_or_default();
+        vec![pace.sender.clone(), pace.segments_today.to_string(), waiting]
+    });
+    page.table(&columns, rows, "");
 }
 
 /// Where a route may send to, on one line.

@@ -1,6 +1,6 @@
 //! `dripline route show`.
 
-use dripline_store::route_halt;
+use dripline_store::{route_halt, sender_pace};
 
 use super::report::OneRoute;
 use crate::context::Context;
@@ -19,6 +19,11 @@ pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::
     let route = ctx.route(&account, &args.name).await?;
     let pool = ctx.pool().await?;
     let halts = route_halt::current(pool, account.account_id, Some(route.route_id)).await?;
-    out.data(&OneRoute { route, currency: account.currency, halts })?;
+    let paces = if route.throttle.is_limited() {
+        sender_pace::list(pool, route.route_id).await?
+    } else {
+        vec![]
+    };
+    out.data(&OneRoute { route, currency: account.currency, halts, paces })?;
     Ok(Exit::Done)
 }

@@ -145,7 +145,12 @@ fn grant(origin: &str) -> Grant {
     let mut secrets = Secrets::default();
     secrets.insert("token", SECRET).unwrap();
     let allowed = [origin.to_owned()];
-    let rights = RouteRights { allowed_origins: &allowed, allow_loopback: true, secrets };
+    let rights = RouteRights {
+        allowed_origins: &allowed,
+        allow_loopback: true,
+        secrets,
+        ..RouteRights::default()
+    };
     Grant::new(&manifest, &Settings::new(), &rights).unwrap()
 }
 

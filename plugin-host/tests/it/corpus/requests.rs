@@ -134,7 +134,12 @@ fn grant(host: &PluginHost, origin: &str, allow_loopback: bool) -> (Settings, Gr
     secrets.insert("token", SECRET).unwrap();
     secrets.insert("root", "r00t-value").unwrap();
     let allowed = [origin.to_owned(), "https://other.example.com".to_owned()];
-    let rights = RouteRights { allowed_origins: &allowed, allow_loopback, secrets };
+    let rights = RouteRights {
+        allowed_origins: &allowed,
+        allow_loopback,
+        secrets,
+        ..RouteRights::default()
+    };
     let grant = Grant::new(&manifest, &settings, &rights).unwrap();
     (settings, grant)
 }

@@ -48,7 +48,7 @@ impl Build {
     ) -> Result<(Request, Permit), Outcome> {
         let message = Outgoing {
             reference: self.reference(delivery, route),
-            sender: route.sender.clone(),
+            sender: route.sender(delivery.contact_id).to_owned(),
             recipient: delivery.phone.as_str().to_owned(),
             text,
             callback_url: None,

@@ -7,7 +7,9 @@ use dripline_domain::delivery::Reason;
 use dripline_domain::money::Micros;
 use dripline_domain::workflow::SurplusPolicy;
 use dripline_store::delivery::DueDelivery;
-use dripline_store::ops::{self, GiveUp, GivenReference, StaleReason, Start, StartRequest};
+use dripline_store::ops::{
+    self, GiveUp, GivenReference, StaleReason, Start, StartRequest, WaitsFor,
+};
 use uuid::Uuid;
 
 use super::Outcome;
@@ -51,6 +53,9 @@ impl Mark {
             Ok(Ok(Start::OverHold { needed_segments, held_segments, policy, available })) => {
                 let over = OverHold { needed_segments, held_segments, policy, available };
                 Err(Outcome::given_up(delivery, GiveUp::Refused(over.reason())))
+            }
+            Ok(Ok(Start::Throttled { until })) => {
+                Err(Outcome::waits(delivery, until, WaitsFor::Turn))
             }
             Ok(Err(Undone)) | Err(_) => Err(Outcome::Interrupted),
         }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use dripline_config::SecretReference;
 use dripline_domain::delivery::Reason;
-use dripline_domain::ids::RouteId;
+use dripline_domain::ids::{ContactId, RouteId};
 use dripline_domain::segment::SegmentRules;
+use dripline_domain::sender;
 use dripline_plugin_host::DuplicateClass;
 use dripline_plugin_host::Settings;
 use dripline_plugin_host::egress::{Grant, RouteRights, Secrets};
@@ -16,6 +17,7 @@ use dripline_store::ops::GiveUp;
 use dripline_store::route::{self, Route};
 
 use super::Outcome;
+use super::lane::Lane;
 use crate::environment::Environment;
 use crate::outage::Unanswered;
 
@@ -23,7 +25,7 @@ use crate::outage::Unanswered;
 #[derive(Debug)]
 pub(super) struct ReadyRoute {
     pub(super) carrier: String,
-    pub(super) sender: String,
+    senders: Vec<String>,
     pub(super) settings: Settings,
     pub(super) grant: Grant,
     pub(super) revision: i64,
@@ -33,6 +35,8 @@ pub(super) struct ReadyRoute {
     pub(super) key_lifetime: Option<Duration>,
     /// How long after a hand-over the carrier's answer that it does not have a message is believed.
     pub(super) final_after: Duration,
+    /// The requests that are on the wire.
+    pub(super) lane: Lane,
     rules: SegmentRules,
     /// The state of the plugins that it was made with.
     plugin_changes: u64,
@@ -135,6 +139,7 @@ impl Routes {
             allowed_origins: &route.allowed_origins,
             allow_loopback: route.allow_loopback,
             secrets: read_secrets(&route)?,
+            timeout: route.send_timeout_ms.map(|ms| Duration::from_millis(ms.get().into())),
         };
         let grant = Grant::new(&manifest, &settings, &rights)
             .map_err(|error| Reason::new("route_origins", error.to_string()))?;
@@ -148,7 +153,8 @@ impl Routes {
             rules: manifest.segments,
             plugin_changes,
             carrier: route.carrier,
-            sender: route.sender,
+            senders: route.senders,
+            lane: Lane::new(route.max_in_flight),
         })
     }
 }
@@ -168,6 +174,11 @@ fn read_secrets(route: &Route) -> Result<Secrets, Reason> {
 }
 
 impl ReadyRoute {
+    /// From whom the contact hears.
+    pub(super) fn sender(&self, contact_id: ContactId) -> &str {
+        sender::of_contact(&self.senders, contact_id).unwrap_or_default()
+    }
+
     /// What the text comes to on this route, by the same rules by which it was priced. A text that
     /// the carrier would never take is refused before anything is sent.
     pub(super) fn count_segments(

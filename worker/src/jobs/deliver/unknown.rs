@@ -90,6 +90,9 @@ impl Deliver {
                 return nothing("other_request", "its request cannot be built again");
             }
         };
+        let Ok(place) = route.lane.enter(&delivery, self.environment.clock.now()).await else {
+            return nothing("route_crowded", "its route has enough requests on the wire");
+        };
         let Some(reference) = self.build.given(&delivery, route, &request) else {
             return nothing("no_key", "the carrier keeps no key of it");
         };
@@ -110,6 +113,7 @@ impl Deliver {
         let attempt = delivery.attempt + 1;
         self.environment.journal.start([(id, attempt)]).await;
         let outcome = self.send.call(&delivery, route, request, marking, permit).await;
+        place.leave();
         self.settle.finish(id, attempt, outcome).await;
         Inquired::Repeated
     }
@@ -137,7 +141,7 @@ impl Deliver {
     async fn ask(&self, inquiry: &Inquiry, route: &Arc<ReadyRoute>) -> Inquired {
         let question = Question {
             reference: inquiry.reference.clone(),
-            sender: route.sender.clone(),
+            sender: route.sender(inquiry.contact_id).to_owned(),
             recipient: inquiry.phone.as_str().to_owned(),
             attempted_at_ms: u64::try_from(inquiry.marked_at.timestamp_millis()).unwrap_or(0),
         };

@@ -1,0 +1,71 @@
+//! Who of a batch may leave by the throttles of their senders, and whose turn comes later.
+
+use std::collections::{BTreeSet, HashMap};
+
+use chrono::{DateTime, Utc};
+use dripline_domain::ids::{ContactId, RouteId};
+use dripline_domain::sender;
+use dripline_domain::throttle::Throttle;
+use sqlx::PgConnection;
+
+use crate::StoreError;
+use crate::sender_pace::{self, Key};
+
+/// What the throttle of its route means for a message.
+#[derive(Debug)]
+pub(super) struct Throttled {
+    key: Key,
+    throttle: Throttle,
+    /// It was given a turn before, and that has come.
+    has_turn: bool,
+}
+
+impl Throttled {
+    /// `None` when the route has no sender for the contact.
+    pub(super) fn new(
+        route_id: RouteId,
+        senders: &[String],
+        contact_id: ContactId,
+        throttle: Throttle,
+        has_turn: bool,
+    ) -> Option<Self> {
+        let sender = sender::of_contact(senders, contact_id)?;
+        Some(Self { key: (route_id, sender.to_owned()), throttle, has_turn })
+    }
+}
+
+/// A message that wants to leave now.
+#[derive(Debug)]
+pub(super) struct Wish<'a> {
+    /// Its place in the batch.
+    pub(super) place: usize,
+    pub(super) segments: u32,
+    pub(super) throttled: &'a Throttled,
+}
+
+/// Lets wishes through in their order, as far as there is room. Gives until when the others wait, by
+/// their places. `now` is the caller's time, in which they wait; the paces are kept in the database's.
+pub(super) async fn take(
+    conn: &mut PgConnection,
+    wishes: &[Wish<'_>],
+    now: DateTime<Utc>,
+) -> Result<HashMap<usize, DateTime<Utc>>, StoreError> {
+    // Most batches go over routes without a throttle, and ask nobody.
+    let keys: BTreeSet<Key> = wishes.iter().map(|wish| wish.throttled.key.clone()).collect();
+    if keys.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let Some(mut locked) = sender_pace::lock(conn, keys).await? else {
+        return Ok(HashMap::new());
+    };
+    let mut waiting = HashMap::new();
+    for Wish { place, segments, throttled } in wishes {
+        let Some(pace) = locked.paces.get_mut(&throttled.key) else { continue };
+        let taken = pace.take(throttled.throttle, *segments, throttled.has_turn, locked.now);
+        if let Err(turn) = taken {
+            waiting.insert(*place, now + (turn - locked.now));
+        }
+    }
+    locked.save(conn).await?;
+    Ok(waiting)
+}
