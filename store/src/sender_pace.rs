@@ -80,6 +80,23 @@ impl Locked {
     }
 }
 
+/// Lets nobody stand in line at the senders of a route any more, since everybody is given another turn.
+pub(crate) async fn clear_lines(
+    conn: &mut PgConnection,
+    route_id: RouteId,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE sender_paces
+         SET line_end_at = least(line_end_at, clock_timestamp()),
+             late_end_at = least(late_end_at, clock_timestamp())
+         WHERE route_id = $1",
+        route_id.0,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 #[derive(Default)]
 struct Columns {
     routes: Vec<i64>,

@@ -118,18 +118,20 @@ pub async fn reopen_route(
         trail::record(&mut tx, &deed).await?;
     }
     commit(tx, Commit::ReopenRoute).await?;
-    wake_waiting(pool, route_id, now).await?;
+    wake_waiting(pool, route_id, &[PAUSED], now).await?;
     Ok(row.is_some())
 }
 
-/// Brings back what waits for the route, a chunk at a time. Whatever is left behind by whoever dies here comes back by
-/// itself a little later.
-async fn wake_waiting(
+/// Brings back what waits for the route for these reasons, a chunk at a time. Whatever is left behind by whoever dies
+/// here comes back by itself later, as it would have without.
+pub(super) async fn wake_waiting(
     pool: &Pool,
     route_id: RouteId,
+    reasons: &[&str],
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     let mut behind = 0;
+    let reasons: Vec<String> = reasons.iter().map(|reason| (*reason).to_owned()).collect();
     loop {
         let wake = sqlx::query_file_scalar!(
             "queries/delivery/wake.sql",
@@ -137,7 +139,7 @@ async fn wake_waiting(
             now,
             behind,
             WAKE_CHUNK,
-            PAUSED,
+            &reasons,
         )
         .fetch_one(pool);
         match crash::statement(Commit::WakeWaiting, wake).await? {

@@ -9,8 +9,10 @@ use sqlx::PgConnection;
 use sqlx::types::Json;
 
 use super::create_route::{InvalidRoute, check, describe};
+use super::pause_route::wake_waiting;
 use crate::crash::{Commit, commit};
-use crate::route::{RouteDraft, limit_column};
+use crate::route::{CROWDED, RouteDraft, limit_column};
+use crate::sender_pace::{self, THROTTLED};
 use crate::trail::{self, Deed};
 use crate::{Pool, StoreError, advisory, row};
 
@@ -55,6 +57,8 @@ impl From<sqlx::Error> for UpdateRouteError {
 
 /// Replaces everything that is chosen about the route and raises its revision, which it returns, so
 /// that workers read it anew. `expected_revision` refuses when somebody changed it meanwhile.
+///
+/// What waits for its limits is looked at again at once.
 pub async fn update_route(
     pool: &Pool,
     clock: &dyn Clock,
@@ -127,7 +131,10 @@ pub async fn update_route(
         at: now,
     };
     trail::record(&mut tx, &deed).await?;
+    sender_pace::clear_lines(&mut tx, route_id).await?;
     commit(tx, Commit::UpdateRoute).await?;
+    // Their turns were given by the limits of before.
+    wake_waiting(pool, route_id, &[THROTTLED, CROWDED], now).await?;
     Ok(revision)
 }
 

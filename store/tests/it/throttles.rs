@@ -10,7 +10,9 @@ use dripline_domain::ids::RouteId;
 use dripline_domain::throttle::Throttle;
 use dripline_store::ops::{
     Closing, PostponeRequest, Start, WaitsFor, pause_workflow, postpone, start_attempts,
+    update_route,
 };
+use dripline_store::route::{self, RouteDraft};
 use dripline_store::testing::factory::{
     ACTOR, Account, Contacts, Enrolment, PRICE, Route, Scene, Workflow,
 };
@@ -53,6 +55,21 @@ async fn avoid_midnight() {
 async fn mark(stage: &Stage, due: &[DueDelivery]) -> Vec<Start> {
     let batch = Uuid::new_v4();
     start_attempts(stage.pool(), &stage.clock, stage.id(), batch, &requests(due, 1)).await.unwrap()
+}
+
+/// Does what a worker does with those that have to wait.
+async fn wait_for_turns(stage: &Stage, due: &[DueDelivery], starts: &[Start]) {
+    let waiting = due.iter().zip(starts).filter_map(|(due, start)| match *start {
+        Start::Throttled { until } => Some(PostponeRequest {
+            delivery_id: due.delivery_id,
+            attempt: due.attempt,
+            due_at: due.due_at,
+            until,
+            waits_for: WaitsFor::Turn,
+        }),
+        _ => None,
+    });
+    postpone(stage.pool(), &waiting.collect::<Vec<_>>()).await.unwrap();
 }
 
 fn started(starts: &[Start]) -> usize {
@@ -106,22 +123,7 @@ async fn who_waited_for_its_turn_is_let_through_before_a_newcomer() {
     let (first, newcomers) = due.split_at(9);
     let starts = mark(&stage, first).await;
     assert_eq!(started(&starts), PER_DAY as usize);
-    let waiting: Vec<_> = first
-        .iter()
-        .zip(&starts)
-        .filter_map(|(due, start)| match start {
-            Start::Throttled { until } => Some((due, *until)),
-            _ => None,
-        })
-        .map(|(due, until)| PostponeRequest {
-            delivery_id: due.delivery_id,
-            attempt: due.attempt,
-            due_at: due.due_at,
-            until,
-            waits_for: WaitsFor::Turn,
-        })
-        .collect();
-    postpone(stage.pool(), &waiting).await.unwrap();
+    wait_for_turns(&stage, first, &starts).await;
     assert_eq!(
         stage.count("SELECT count(*) FROM deliveries WHERE reason_code = 'throttled'").await,
         2
@@ -159,4 +161,29 @@ async fn a_batch_whose_answer_was_lost_takes_no_second_turn() {
     assert_eq!(stage.start_as(batch, &requests(&due, 1)).await, first);
     let paces = sender_pace::list(stage.pool(), route_id).await.unwrap();
     assert_eq!(paces[0].segments_today, 5);
+}
+
+#[tokio::test]
+async fn who_waits_for_a_limit_that_is_lifted_may_leave_at_once() {
+    avoid_midnight().await;
+    let stage = Stage::new().await;
+    let (_, route_id) = enrolled(&stage, 10).await;
+    let (tickets, due) = stage.claim_due().await;
+    let starts = mark(&stage, &due).await;
+    wait_for_turns(&stage, &due, &starts).await;
+    stage.acknowledge(&tickets).await;
+    assert!(stage.claim_due().await.1.is_empty());
+    let before = route::load(stage.pool(), route_id).await.unwrap().unwrap();
+    let lifted = RouteDraft {
+        name: before.name,
+        carrier: before.carrier,
+        senders: before.senders,
+        price_per_segment: before.price_micros_per_segment,
+        ..RouteDraft::default()
+    };
+    update_route(stage.pool(), &stage.clock, route_id, &lifted, None, ACTOR).await.unwrap();
+    let (_, back) = stage.claim_due().await;
+    assert_eq!(back.len(), 10 - PER_DAY as usize);
+    assert_eq!(started(&mark(&stage, &back).await), back.len());
+    stage.assert_sound().await;
 }

@@ -12,7 +12,7 @@ use crate::failure::{refuse, usage};
 use crate::output::Output;
 
 /// Change a route; workers use it from their next batch. What is held for messages under way stays
-/// as it was priced.
+/// as it was priced. What waits for one of its limits is looked at again at once.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The route.
