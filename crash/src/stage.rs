@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use dripline_domain::clock::{Clock, ManualClock, SystemClock};
 use dripline_domain::delivery::DeliveryState;
 use dripline_domain::ids::{AccountId, ContactId, WorkflowId};
 use dripline_domain::money::Micros;
+use dripline_domain::throttle::Throttle;
 use dripline_domain::workflow::StepDraft;
 use dripline_embedded_postgres::Binaries;
 use dripline_store::audit::carrier_log::CarrierLogAudit;
@@ -40,6 +42,8 @@ const PLUGINS: [&str; 4] =
     ["template.wasm", "twilio.wasm", "keyed_carrier.wasm", "queried_carrier.wasm"];
 const ACCOUNT_SID: &str = "AC00000000000000000000000000000001";
 const AUTH_TOKEN: &str = "only-the-simulator-takes-this";
+/// What the sender of every stage may send.
+const SEGMENTS_PER_SECOND: u32 = 100;
 /// Between two looks at a condition; every loop around it has a limit.
 const LOOK: Duration = Duration::from_millis(100);
 /// What is due by then is waited for.
@@ -156,6 +160,11 @@ impl Stage {
             ]),
             secrets: BTreeMap::from([("auth_token".to_owned(), "env:CRASH_AUTH_TOKEN".to_owned())]),
             allowed_origins: vec![origin],
+            // Seldom reached; with it every mark writes down how far its sender has come.
+            throttle: Throttle {
+                segments_per_second: NonZeroU32::new(SEGMENTS_PER_SECOND),
+                segments_per_day: None,
+            },
             ..Route::default()
         };
         route.create(&pool, clock, account_id).await;

@@ -85,12 +85,12 @@ impl Pace {
     }
 
     /// Lets a message of so many segments through, or gives it the turn for which it has to wait.
-    /// `has_turn`: it was given one before, and that has come.
+    /// `has_waited`: it is no newcomer. Its turn has come, or what else it waited for.
     pub fn take(
         &mut self,
         throttle: Throttle,
         segments: u32,
-        has_turn: bool,
+        has_waited: bool,
         now: DateTime<Utc>,
     ) -> Result<(), DateTime<Utc>> {
         if now.date_naive() > self.day {
@@ -108,13 +108,13 @@ impl Pace {
             self.late_end_at = self.late_end_at.min(now);
         }
         let lines_end_at = self.line_end_at.max(self.late_end_at);
-        if room_at <= now && (has_turn || lines_end_at <= now) {
+        if room_at <= now && (has_waited || lines_end_at <= now) {
             self.full_at = self.full_at.max(now) + throttle.cost(segments);
             self.day_segments += u64::from(segments);
             return Ok(());
         }
         let cost = throttle.cost(segments);
-        if has_turn && !day_is_full {
+        if has_waited && !day_is_full {
             let given = room_at.max(self.late_end_at);
             self.late_end_at = given + cost;
             return Err(given);
@@ -190,10 +190,10 @@ mod tests {
             coming.insert((noon() + Duration::from_millis(message.at_ms), number), false);
         }
         let (mut left, mut looks) = (Vec::new(), 0);
-        while let Some(((at, number), has_turn)) = coming.pop_first() {
+        while let Some(((at, number), has_waited)) = coming.pop_first() {
             looks += 1;
             assert!(looks < 200 * messages.len(), "it takes no end: {pace:?}");
-            match pace.take(throttle, messages[number].segments, has_turn, at) {
+            match pace.take(throttle, messages[number].segments, has_waited, at) {
                 Ok(()) => left.push((at, messages[number].segments)),
                 Err(until) => {
                     let due = round_up(until);

@@ -1,7 +1,7 @@
 //! How far the senders of throttled routes have come. All workers share it: whoever marks messages of a
 //! sender locks its pace until the marks are committed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use dripline_domain::ids::RouteId;
@@ -26,11 +26,15 @@ pub(crate) struct Locked {
     pub(crate) now: DateTime<Utc>,
 }
 
-/// Locks the paces of these senders, behind the contacts and before the deliveries.
+/// Locks the paces of these senders, behind the contacts and before the deliveries. Without any it asks
+/// nobody, and gives `None`.
 pub(crate) async fn lock(
     conn: &mut PgConnection,
-    keys: impl IntoIterator<Item = Key>,
+    keys: BTreeSet<Key>,
 ) -> Result<Option<Locked>, StoreError> {
+    if keys.is_empty() {
+        return Ok(None);
+    }
     let (routes, senders): (Vec<i64>, Vec<String>) =
         keys.into_iter().map(|(route_id, sender)| (route_id.0, sender)).unzip();
     let rows = sqlx::query_file!("queries/sender_pace/lock.sql", &routes, &senders)
@@ -85,11 +89,13 @@ pub(crate) async fn clear_lines(
     conn: &mut PgConnection,
     route_id: RouteId,
 ) -> Result<(), StoreError> {
+    // Locked in the order in which marks lock them.
     sqlx::query!(
-        "UPDATE sender_paces
-         SET line_end_at = least(line_end_at, clock_timestamp()),
-             late_end_at = least(late_end_at, clock_timestamp())
-         WHERE route_id = $1",
+        "UPDATE sender_paces p
+         SET line_end_at = least(p.line_end_at, clock_timestamp()),
+             late_end_at = least(p.late_end_at, clock_timestamp())
+         FROM (SELECT sender FROM sender_paces WHERE route_id = $1 ORDER BY sender FOR NO KEY UPDATE) q
+         WHERE p.route_id = $1 AND p.sender = q.sender",
         route_id.0,
     )
     .execute(conn)

@@ -1,6 +1,6 @@
 -- Where deliveries stand before their mark. Workflows and contacts are locked. A route is locked by nobody: whoever
 -- pauses one waits for the gates of the workflows that use it, which are held here. Its senders are read only where
--- they are throttled; $2 is the reason code of those that were given a turn.
+-- they are throttled; $2: the reason codes of those that have waited.
 SELECT d.delivery_id AS "delivery_id!", d.account_id AS "account_id!", d.workflow_id AS "workflow_id!",
        d.state AS "state!", d.attempt AS "attempt!", d.due_at AS "due_at!", d.expires_at,
        d.held_segments AS "held_segments!", d.held_micros AS "held_micros!",
@@ -11,7 +11,7 @@ SELECT d.delivery_id AS "delivery_id!", d.account_id AS "account_id!", d.workflo
        r.segments_per_day AS "segments_per_day?",
        CASE WHEN coalesce(r.segments_per_second, r.segments_per_day) IS NOT NULL
             THEN array_prepend(r.sender, r.more_senders) END AS senders,
-       coalesce(d.reason_code = $2, FALSE) AS "has_turn!"
+       coalesce(d.reason_code = ANY ($2), FALSE) AS "has_waited!"
 FROM deliveries d
 JOIN enrollments e USING (enrollment_id)
 JOIN workflows w ON w.workflow_id = d.workflow_id

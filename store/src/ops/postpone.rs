@@ -28,9 +28,12 @@ pub enum WaitsFor {
 }
 
 impl WaitsFor {
+    /// Everything that a delivery can wait for.
+    pub(super) const ALL: [Self; 4] = [Self::Carrier, Self::Operator, Self::Turn, Self::Place];
+
     /// What is written on the delivery: a reason's code and its text. Why the route is halted or paused stands
     /// there.
-    const fn words(self) -> (&'static str, &'static str) {
+    pub(super) const fn words(self) -> (&'static str, &'static str) {
         match self {
             Self::Carrier => (
                 WAITING,

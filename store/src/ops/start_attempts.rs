@@ -16,12 +16,12 @@ use uuid::Uuid;
 use super::books::{Books, hold, segments};
 use super::finish_attempts::worker_actor;
 use super::given_reference::{GivenReference, References};
+use super::postpone::WaitsFor;
 use super::situation;
 use super::turns::{self, Throttled, Wish};
 use crate::crash::{Commit, commit};
 use crate::retries::Retries;
 use crate::route::limit;
-use crate::sender_pace::THROTTLED;
 use crate::{Pool, StoreError, row};
 
 /// A message that is rendered and ready to leave.
@@ -267,7 +267,8 @@ pub(super) async fn read(
     conn: &mut PgConnection,
     deliveries: &[i64],
 ) -> Result<HashMap<DeliveryId, Found>, StoreError> {
-    let rows = sqlx::query_file!("queries/delivery/before_mark.sql", deliveries, THROTTLED)
+    let waits = WaitsFor::ALL.map(|waits_for| waits_for.words().0.to_owned());
+    let rows = sqlx::query_file!("queries/delivery/before_mark.sql", deliveries, &waits)
         .fetch_all(conn)
         .await?;
     let found = rows.into_iter().map(|row| {
@@ -279,7 +280,7 @@ pub(super) async fn read(
         let throttled = row.route_id.filter(|_| throttle.is_limited()).and_then(|route_id| {
             let senders = row.senders.unwrap_or_default();
             let contact_id = ContactId(row.contact_id);
-            Throttled::new(RouteId(route_id), &senders, contact_id, throttle, row.has_turn)
+            Throttled::new(RouteId(route_id), &senders, contact_id, throttle, row.has_waited)
         });
         let found = Found {
             account_id: AccountId(row.account_id),

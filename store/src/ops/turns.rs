@@ -16,8 +16,8 @@ use crate::sender_pace::{self, Key};
 pub(super) struct Throttled {
     key: Key,
     throttle: Throttle,
-    /// It was given a turn before, and that has come.
-    has_turn: bool,
+    /// It has waited before, for its turn or for its route.
+    has_waited: bool,
 }
 
 impl Throttled {
@@ -27,10 +27,10 @@ impl Throttled {
         senders: &[String],
         contact_id: ContactId,
         throttle: Throttle,
-        has_turn: bool,
+        has_waited: bool,
     ) -> Option<Self> {
         let sender = sender::of_contact(senders, contact_id)?;
-        Some(Self { key: (route_id, sender.to_owned()), throttle, has_turn })
+        Some(Self { key: (route_id, sender.to_owned()), throttle, has_waited })
     }
 }
 
@@ -50,18 +50,15 @@ pub(super) async fn take(
     wishes: &[Wish<'_>],
     now: DateTime<Utc>,
 ) -> Result<HashMap<usize, DateTime<Utc>>, StoreError> {
-    // Most batches go over routes without a throttle, and ask nobody.
     let keys: BTreeSet<Key> = wishes.iter().map(|wish| wish.throttled.key.clone()).collect();
-    if keys.is_empty() {
-        return Ok(HashMap::new());
-    }
+    // Most batches go over routes without a throttle.
     let Some(mut locked) = sender_pace::lock(conn, keys).await? else {
         return Ok(HashMap::new());
     };
     let mut waiting = HashMap::new();
     for Wish { place, segments, throttled } in wishes {
         let Some(pace) = locked.paces.get_mut(&throttled.key) else { continue };
-        let taken = pace.take(throttled.throttle, *segments, throttled.has_turn, locked.now);
+        let taken = pace.take(throttled.throttle, *segments, throttled.has_waited, locked.now);
         if let Err(turn) = taken {
             waiting.insert(*place, now + (turn - locked.now));
         }

@@ -58,14 +58,14 @@ async fn mark(stage: &Stage, due: &[DueDelivery]) -> Vec<Start> {
 }
 
 /// Does what a worker does with those that have to wait.
-async fn wait_for_turns(stage: &Stage, due: &[DueDelivery], starts: &[Start]) {
+async fn wait_for_turns(stage: &Stage, due: &[DueDelivery], starts: &[Start], waits_for: WaitsFor) {
     let waiting = due.iter().zip(starts).filter_map(|(due, start)| match *start {
         Start::Throttled { until } => Some(PostponeRequest {
             delivery_id: due.delivery_id,
             attempt: due.attempt,
             due_at: due.due_at,
             until,
-            waits_for: WaitsFor::Turn,
+            waits_for,
         }),
         _ => None,
     });
@@ -115,17 +115,24 @@ async fn eight_workers_share_what_a_sender_may_send_in_a_day() {
 }
 
 #[tokio::test]
-async fn who_waited_for_its_turn_is_let_through_before_a_newcomer() {
+async fn who_has_waited_is_let_through_before_a_newcomer() {
     avoid_midnight().await;
+    // Who comes to its turn and finds its route halted, paused or crowded is no newcomer afterwards.
+    for waits_for in [WaitsFor::Turn, WaitsFor::Place, WaitsFor::Carrier, WaitsFor::Operator] {
+        nobody_passes_who_waits(waits_for).await;
+    }
+}
+
+async fn nobody_passes_who_waits(waits_for: WaitsFor) {
     let stage = Stage::new().await;
     let (_, route_id) = enrolled(&stage, 10).await;
     let (_, due) = stage.claim_due().await;
     let (first, newcomers) = due.split_at(9);
     let starts = mark(&stage, first).await;
     assert_eq!(started(&starts), PER_DAY as usize);
-    wait_for_turns(&stage, first, &starts).await;
+    wait_for_turns(&stage, first, &starts, waits_for).await;
     assert_eq!(
-        stage.count("SELECT count(*) FROM deliveries WHERE reason_code = 'throttled'").await,
+        stage.count("SELECT count(*) FROM deliveries WHERE reason_code IS NOT NULL").await,
         2
     );
 
@@ -170,7 +177,7 @@ async fn who_waits_for_a_limit_that_is_lifted_may_leave_at_once() {
     let (_, route_id) = enrolled(&stage, 10).await;
     let (tickets, due) = stage.claim_due().await;
     let starts = mark(&stage, &due).await;
-    wait_for_turns(&stage, &due, &starts).await;
+    wait_for_turns(&stage, &due, &starts, WaitsFor::Turn).await;
     stage.acknowledge(&tickets).await;
     assert!(stage.claim_due().await.1.is_empty());
     let before = route::load(stage.pool(), route_id).await.unwrap().unwrap();
