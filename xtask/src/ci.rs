@@ -2,14 +2,13 @@
 
 mod links;
 mod snapshots;
-mod tools;
 
 use std::time::Instant;
 
 use anyhow::{Context, bail};
 
 use crate::workspace::Workspace;
-use crate::{chaos, crash, interrupt, plugins, say, sqlx};
+use crate::{chaos, crash, interrupt, languages, plugins, say, sqlx, tools};
 
 /// Which checks to run.
 #[derive(Debug, clap::Args)]
@@ -22,7 +21,7 @@ pub(crate) struct Args {
 type Stage = (&'static str, fn(&Workspace) -> anyhow::Result<()>);
 
 /// Cheap ones first; those that share compiled dependencies stand together.
-const STAGES: [Stage; 10] = [
+const STAGES: [Stage; 11] = [
     ("format", format),
     ("links", links::check),
     ("clippy", clippy),
@@ -30,6 +29,7 @@ const STAGES: [Stage; 10] = [
     ("dependencies", dependencies),
     ("unused", unused),
     ("sqlx", sqlx::check),
+    ("languages", languages::check),
     ("test", snapshots::test),
     ("crash", crash::check),
     ("chaos", chaos::check),

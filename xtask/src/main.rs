@@ -10,6 +10,7 @@ mod ci;
 mod crash;
 mod demo;
 mod interrupt;
+mod languages;
 mod plugins;
 mod process;
 mod races;
@@ -17,6 +18,7 @@ mod say;
 mod server;
 mod sqlx;
 mod test;
+mod tools;
 mod workspace;
 
 use std::process::ExitCode;
@@ -43,6 +45,8 @@ enum Command {
     Races(races::Args),
     /// Build the plugins and collect them in target/plugins
     Plugins(plugins::Args),
+    /// Build the plugins in other languages than Rust, and run the conformance kit on them
+    Languages,
     /// Bring the offline data of the queries up to date, or check that it is
     Sqlx(sqlx::Args),
     /// Every check of the house style, then every test
@@ -83,6 +87,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Test(args) => test::run(&workspace, &args),
         Command::Races(args) => races::run(&workspace, &args),
         Command::Plugins(args) => plugins::run(&workspace, &args),
+        Command::Languages => languages::check(&workspace),
         Command::Sqlx(args) => sqlx::run(&workspace, &args),
         Command::Ci(args) => ci::run(&workspace, &args),
         Command::Crash(args) => crash::run(&workspace, &args),

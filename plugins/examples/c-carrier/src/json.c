@@ -54,7 +54,7 @@ static bool take_unit(struct reader *reader, uint32_t *unit) {
 
 /* One character of a string, of which only ASCII is told apart; everything else is 0x80. */
 static bool take_character(struct reader *reader, uint32_t *character) {
-    if (reader->next == reader->end || *reader->next < ' ' || *reader->next == '"') return false;
+    if (reader->next == reader->end || *reader->next < ' ') return false;
     *character = *reader->next++;
     if (*character >= 0x80) *character = 0x80;
     if (*character != '\\') return true;
@@ -74,9 +74,10 @@ static bool take_character(struct reader *reader, uint32_t *character) {
 static bool take_string(struct reader *reader) {
     uint32_t character;
     if (!take(reader, '"')) return false;
-    while (take_character(reader, &character)) {
+    while (!take(reader, '"')) {
+        if (!take_character(reader, &character)) return false;
     }
-    return take(reader, '"');
+    return true;
 }
 
 static bool take_digits(struct reader *reader) {

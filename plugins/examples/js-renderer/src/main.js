@@ -4,6 +4,8 @@
 // `parse` turns a template into parts, `render` puts a contact's fields into them. Here is only what the
 // contract asks for: the functions of the interface `renderer`.
 
+import log from "dripline:plugin/log";
+
 import { fieldsOf, parse } from "./parse.js";
 import { RenderError, render as renderOne } from "./render.js";
 
@@ -26,7 +28,22 @@ function render(template, audience) {
   return audience.map((fields) => textFor(parts, fields));
 }
 
-export const renderer = { check, render };
+export const renderer = { check: explained(check), render: explained(render) };
+
+/**
+ * The same function, which says why before it traps. An error that nobody catches is a mistake of this program and
+ * reaches the host as a bare trap, since a component without WASI has no standard error to print it to.
+ */
+function explained(call) {
+  return (...values) => {
+    try {
+      return call(...values);
+    } catch (error) {
+      if (error instanceof Error) log.write("error", `${error} ${error.stack}`);
+      throw error;
+    }
+  };
+}
 
 /** One contact's text, or why there is none: the others get theirs all the same. */
 function textFor(parts, fields) {
@@ -35,7 +52,6 @@ function textFor(parts, fields) {
     return { tag: "ok", val: renderOne(parts, values) };
   } catch (error) {
     if (error instanceof RenderError) return failed(error.code, error.message);
-    // A mistake of this program. It traps, so that the host tells whose fault it is.
     throw error;
   }
 }
