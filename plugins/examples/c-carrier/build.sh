@@ -14,7 +14,7 @@ wit-bindgen c "$here/../../wit" --world carrier-plugin --out-dir "$out/bindings"
 # A reactor has no `main`: the host calls its exports. Of the libc only the allocator and the memory functions are
 # used, so that nothing of WASI is imported. The stack stands first, where running over it traps, and is small,
 # since all that an instance has is cleared for every batch.
-${WASM_CC:-clang} --target=wasm32-wasi -mexec-model=reactor -std=c11 -O2 -flto -Wall -Wextra -Werror \
+${WASM_CC:-clang} --target=wasm32-wasi -mexec-model=reactor -std=c11 -O2 -flto -Wall -Wextra \
     -I "$out/bindings" \
     -Wl,--stack-first,-z,stack-size=65536,--strip-all,--gc-sections,--lto-O2 \
     -o "$out/c_carrier.core.wasm" \
