@@ -40,7 +40,9 @@ const EXAMPLES: [Example; 2] = [
 
 /// Uses everything that a plugin in C needs from its compiler: headers and a library for its memory, and
 /// the linker.
-const C_PROBE: &str = "#include <stdlib.h>\nvoid *probe(size_t size);\nvoid *probe(size_t size) { return malloc(size); }\n";
+const C_PROBE: &str = "#include <stdlib.h>\n\
+    void *probe(size_t size);\n\
+    void *probe(size_t size) { return malloc(size); }\n";
 
 /// Builds every example and runs the conformance kit on it.
 pub(crate) fn check(workspace: &Workspace) -> anyhow::Result<()> {
@@ -66,7 +68,7 @@ pub(crate) fn check(workspace: &Workspace) -> anyhow::Result<()> {
 
 /// What an author would do with the component before anybody gets it.
 fn prove(dripline: &Path, component: &Path, cases: &Path) -> anyhow::Result<()> {
-    // No installation of the machine has a say in this, nor is one made.
+    // The compiled form is kept in here, rather than in an installation of this machine.
     let state = tempfile::tempdir().context("make a temporary folder")?;
     let plugin = |command: &str| {
         Program::new(dripline)
