@@ -63,6 +63,7 @@ async fn drain_batches(
                 delivery_id: due.delivery_id,
                 attempt: due.attempt + 1,
                 segments: due.held_segments,
+                route_id: Some(due.route.route_id),
             })
             .collect();
         let started = ops::start_attempts(&pool, &*clock, worker, Uuid::now_v7(), &starts).await?;

@@ -53,8 +53,13 @@ const BALANCE: Micros = Micros(300_000_000);
 /// Contacts imported at once.
 const CHUNK: usize = 5_000;
 
-const PLUGINS: [&str; 4] =
-    ["template.wasm", "twilio.wasm", "hostile_carrier.wasm", "hostile_renderer.wasm"];
+const PLUGINS: [&str; 5] = [
+    "template.wasm",
+    "twilio.wasm",
+    "telnyx.wasm",
+    "hostile_carrier.wasm",
+    "hostile_renderer.wasm",
+];
 
 /// Ways in which a plugin misbehaves: its renderer, its template, its route.
 pub(crate) const MISDEEDS: [(&str, &str, &str); 10] = [
@@ -280,7 +285,10 @@ async fn load_plugins(place: &Place) -> anyhow::Result<PluginHost> {
 async fn populate(pool: &Pool, number: usize, wire: &Proxy) -> anyhow::Result<Account> {
     // The first account allows one live workflow per contact, the others several.
     let mut account = open_account(pool, &format!("people-{number}"), number == 0).await?;
-    ops::create_route(pool, &SystemClock, account.account_id, &twilio(wire), ACTOR).await?;
+    let standby = telnyx(wire);
+    ops::create_route(pool, &SystemClock, account.account_id, &standby, ACTOR).await?;
+    let main = RouteDraft { failover: Some(standby.name), ..twilio(wire) };
+    ops::create_route(pool, &SystemClock, account.account_id, &main, ACTOR).await?;
     for kind in 0..4 {
         let draft = draft(&format!("sequence {kind}"), kind);
         ops::create_workflow(pool, &SystemClock, account.account_id, &draft, ACTOR).await?;
@@ -372,6 +380,19 @@ fn twilio(wire: &Proxy) -> RouteDraft {
         allowed_origins: vec![origin],
         allow_loopback: true,
         ..RouteDraft::default()
+    }
+}
+
+/// What takes over while the breaker of the other one is open. It counts segments alike, for texts without
+/// emoji.
+fn telnyx(wire: &Proxy) -> RouteDraft {
+    let origin = format!("http://{}", wire.address());
+    RouteDraft {
+        name: "standby".to_owned(),
+        carrier: "telnyx".to_owned(),
+        settings: BTreeMap::from([("api_base".to_owned(), origin)]),
+        secrets: BTreeMap::from([("api_key".to_owned(), format!("env:{TOKEN_VARIABLE}"))]),
+        ..twilio(wire)
     }
 }
 

@@ -191,6 +191,15 @@ impl Breaker {
         matches!(self.state, State::Running { .. })
     }
 
+    /// Whether a delivery that asks now may be handed over, be it as the probe. Asking this changes nothing.
+    pub fn is_free(&self, now: DateTime<Utc>) -> bool {
+        match self.state {
+            State::Running { .. } => true,
+            State::Halted(halt) => halt.until <= now,
+            State::Probing(_) => false,
+        }
+    }
+
     /// Asks for one delivery. When the cool-down is over, the first to ask is the probe.
     ///
     /// Those who must wait are told a time at which not too many come back: after the probe, in the

@@ -165,6 +165,7 @@ async fn send_batch(pool: &Pool, clock: &ManualClock, worker: &Registration) -> 
             delivery_id: due.delivery_id,
             attempt: due.attempt + 1,
             segments: 1,
+            route_id: Some(due.route.route_id),
         })
         .collect();
     start_attempts(pool, clock, worker.worker_id, Uuid::new_v4(), &starts).await.expect("marks");

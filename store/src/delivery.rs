@@ -47,12 +47,12 @@ pub struct DueDelivery {
     pub template: Arc<str>,
     /// The renderer plugin's name.
     pub renderer: Arc<str>,
-    /// Over which route.
-    pub route_id: RouteId,
-    /// The route's revision; a worker with an older copy reads the route again.
-    pub route_revision: i64,
-    /// Whether the route is paused. The mark looks again.
-    pub route_paused: bool,
+    /// Its step's route.
+    pub route: DueRoute,
+    /// That route's failover.
+    pub failover: Option<DueRoute>,
+    /// The last hand-over, if there was one.
+    pub last: Option<LastAttempt>,
     /// The contact's number.
     pub phone: Phone,
     /// What the template can say about the contact.
@@ -61,13 +61,32 @@ pub struct DueDelivery {
     pub time_zone: String,
 }
 
+/// A route that a due delivery can go over, as the delivery was loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DueRoute {
+    /// Which.
+    pub route_id: RouteId,
+    /// Its revision; a worker with an older copy reads the route again.
+    pub revision: i64,
+    /// Whether it is paused. The mark looks again.
+    pub is_paused: bool,
+}
+
+/// What matters of a delivery's last hand-over for the next one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastAttempt {
+    /// The route that it went over; `None`: it could not be prepared.
+    pub route_id: Option<RouteId>,
+    /// Whether nobody knew what had become of it, until there was evidence.
+    pub was_unknown: bool,
+}
+
 struct Step {
     step_id: StepId,
     template: Arc<str>,
     renderer: Arc<str>,
-    route_id: RouteId,
-    route_revision: i64,
-    route_paused: bool,
+    route: DueRoute,
+    failover: Option<DueRoute>,
 }
 
 /// Reads the queued ones among these deliveries, in no particular order. A delivery that is missing
@@ -102,7 +121,15 @@ async fn load(
     let rows = sqlx::query!(
         r#"SELECT d.delivery_id, d.account_id, d.workflow_id, d.enrollment_id, d.contact_id,
                   d.position, d.attempt, d.due_at, d.expires_at, d.held_segments, d.held_micros,
-                  c.phone, c.fields AS "fields: Json<BTreeMap<String, String>>", c.time_zone
+                  c.phone, c.fields AS "fields: Json<BTreeMap<String, String>>", c.time_zone,
+                  CASE WHEN d.attempt > 0 THEN
+                      (SELECT a.route_id FROM attempts a
+                       WHERE a.delivery_id = d.delivery_id AND a.attempt = d.attempt)
+                  END AS last_route_id,
+                  CASE WHEN d.attempt > 0 THEN
+                      (SELECT count(*) FROM evidence e
+                       WHERE e.delivery_id = d.delivery_id AND e.attempt = d.attempt)
+                  ELSE 0 END AS "last_evidence!"
            FROM deliveries d JOIN contacts c USING (contact_id)
            WHERE d.delivery_id = ANY ($1) AND d.state = $2"#,
         &ids,
@@ -138,9 +165,12 @@ async fn load(
             held_micros: Micros(row.held_micros),
             template: Arc::clone(&step.template),
             renderer: Arc::clone(&step.renderer),
-            route_id: step.route_id,
-            route_revision: step.route_revision,
-            route_paused: step.route_paused,
+            route: step.route,
+            failover: step.failover,
+            last: (row.attempt > 0).then_some(LastAttempt {
+                route_id: row.last_route_id.map(RouteId),
+                was_unknown: row.last_evidence > 0,
+            }),
             phone: Phone::from_e164(&row.phone).map_err(|_| StoreError::Unreadable {
                 table: "contacts",
                 key: row.contact_id.to_string(),
@@ -159,8 +189,10 @@ async fn load_steps(
 ) -> Result<HashMap<(i64, i32), Step>, StoreError> {
     let rows = sqlx::query!(
         r#"SELECT s.workflow_id, s.position, s.step_id, s.template, s.renderer, s.route_id, r.revision,
-                  r.paused_at IS NOT NULL AS "route_paused!"
+                  r.paused_at IS NOT NULL AS "is_paused!", f.route_id AS "failover_id?",
+                  f.revision AS "failover_revision?", f.paused_at IS NOT NULL AS "failover_is_paused!"
            FROM steps s JOIN routes r USING (route_id)
+           LEFT JOIN routes f ON f.route_id = r.failover_route_id
            WHERE s.workflow_id = ANY ($1)"#,
         workflows,
     )
@@ -171,9 +203,15 @@ async fn load_steps(
             step_id: StepId(row.step_id),
             template: row.template.into(),
             renderer: row.renderer.into(),
-            route_id: RouteId(row.route_id),
-            route_revision: row.revision,
-            route_paused: row.route_paused,
+            route: DueRoute {
+                route_id: RouteId(row.route_id),
+                revision: row.revision,
+                is_paused: row.is_paused,
+            },
+            failover: row.failover_id.zip(row.failover_revision).map(|(route_id, revision)| {
+                let is_paused = row.failover_is_paused;
+                DueRoute { route_id: RouteId(route_id), revision, is_paused }
+            }),
         };
         ((row.workflow_id, row.position), step)
     });

@@ -42,6 +42,9 @@ pub struct Route {
     pub max_in_flight: Option<NonZeroU32>,
     /// How long a whole exchange may take, if shorter than the worker's own limit.
     pub send_timeout_ms: Option<NonZeroU32>,
+    /// The name of the account's route that messages go over while this one is halted, or when it
+    /// has not sent one. That route's own failover is not followed.
+    pub failover: Option<String>,
     /// What one segment costs, in micros.
     pub price_micros_per_segment: Micros,
     /// Origins (scheme://host:port) it may send to. Empty: none.
@@ -79,6 +82,9 @@ pub struct RouteDraft {
     pub max_in_flight: Option<NonZeroU32>,
     /// How long a whole exchange may take, if shorter than the worker's own limit.
     pub send_timeout_ms: Option<NonZeroU32>,
+    /// The name of the account's route that messages go over while this one is halted, or when it
+    /// has not sent one.
+    pub failover: Option<String>,
     /// What one segment costs; not negative.
     pub price_per_segment: Micros,
     /// Origins (scheme://host:port) it may send to. Empty: none.
@@ -153,6 +159,7 @@ struct Row {
     segments_per_day: Option<i32>,
     max_in_flight: Option<i32>,
     send_timeout_ms: Option<i32>,
+    failover: Option<String>,
     price_micros_per_segment: Micros,
     allowed_origins: Vec<String>,
     allow_loopback: bool,
@@ -179,6 +186,7 @@ impl From<Row> for Route {
             },
             max_in_flight: limit(row.max_in_flight),
             send_timeout_ms: limit(row.send_timeout_ms),
+            failover: row.failover,
             price_micros_per_segment: row.price_micros_per_segment,
             allowed_origins: row.allowed_origins,
             allow_loopback: row.allow_loopback,

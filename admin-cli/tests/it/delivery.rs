@@ -46,7 +46,8 @@ async fn hand_over(session: &Session) {
     let soon = SystemClock.now() + TimeDelta::seconds(2);
     let (pool, clock) = (session.pool(), &ManualClock::new(soon));
     let worker = worker_registry::register(pool, clock, "host-1").await.expect("registers");
-    let request = |id| StartRequest { delivery_id: DeliveryId(id), attempt: 1, segments: 1 };
+    let request =
+        |id| StartRequest { delivery_id: DeliveryId(id), attempt: 1, segments: 1, route_id: None };
     let requests = [request(1), request(2), request(3)];
     let marked = start_attempts(pool, clock, worker.worker_id, Uuid::new_v4(), &requests);
     for start in marked.await.expect("marks") {

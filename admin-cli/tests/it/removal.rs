@@ -60,7 +60,7 @@ async fn hand_over(session: &Session) -> (ManualClock, Registration) {
     let clock = ManualClock::new(SystemClock.now() + chrono::TimeDelta::seconds(2));
     let worker = worker_registry::register(session.pool(), &clock, "host-1").await;
     let worker = worker.expect("registers");
-    let request = StartRequest { delivery_id: 1.into(), attempt: 1, segments: 1 };
+    let request = StartRequest { delivery_id: 1.into(), attempt: 1, segments: 1, route_id: None };
     start_attempts(session.pool(), &clock, worker.worker_id, Uuid::new_v4(), &[request])
         .await
         .expect("marks");

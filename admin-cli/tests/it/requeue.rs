@@ -26,7 +26,12 @@ async fn refuse(session: &Session, deliveries: &[(i64, &str)]) {
     let worker = worker_registry::register(pool, clock, &name).await.expect("registers");
     let starts: Vec<_> = deliveries
         .iter()
-        .map(|(id, _)| StartRequest { delivery_id: DeliveryId(*id), attempt: 1, segments: 1 })
+        .map(|(id, _)| StartRequest {
+            delivery_id: DeliveryId(*id),
+            attempt: 1,
+            segments: 1,
+            route_id: None,
+        })
         .collect();
     let marked = start_attempts(pool, clock, worker.worker_id, Uuid::new_v4(), &starts).await;
     for start in marked.expect("marks") {

@@ -52,6 +52,24 @@ async fn a_route_has_a_pool_of_senders_and_limits() {
 }
 
 #[tokio::test]
+async fn a_route_fails_over_to_another_one() {
+    let mut session = Session::new().await;
+    session.quiet("account create acme --currency EUR");
+    session.file("route.toml", &format!("failover = \"main\"\n{FILE}"));
+    session.run("route add --file route.toml");
+    session.quiet(ROUTE);
+    session.run("route add --file route.toml");
+    session.run("route edit main --failover from-file");
+    session.run("route edit main --failover main");
+    session.run("route edit main --failover form-file");
+    session.run("route edit main --failover from-file --no-failover");
+    // Whatever else is changed, it stays.
+    session.quiet("route edit from-file --price-per-segment 0.01");
+    session.run("route edit from-file --no-failover");
+    assert_transcript!(session);
+}
+
+#[tokio::test]
 async fn wrong_routes_are_refused() {
     let mut session = Session::new().await;
     session.quiet("account create acme --currency EUR");

@@ -4,8 +4,8 @@
 WITH marked AS (
     UPDATE deliveries d
     SET state = 'sending', attempt = q.attempt + 1, reason_code = NULL, reason_text = NULL
-    FROM unnest($1::BIGINT[], $2::INTEGER[], $3::INTEGER[], $4::BIGINT[])
-         AS q (delivery_id, attempt, segments, epoch)
+    FROM unnest($1::BIGINT[], $2::INTEGER[], $3::INTEGER[], $4::BIGINT[], $5::BIGINT[])
+         AS q (delivery_id, attempt, segments, epoch, route_id)
     WHERE d.delivery_id = q.delivery_id AND d.state = 'unknown' AND d.attempt = q.attempt
     RETURNING q.*, d.workflow_id
 ),
@@ -14,8 +14,9 @@ repeated AS (
     FROM marked m
     WHERE a.delivery_id = m.delivery_id AND a.attempt = m.attempt AND a.outcome = 'unknown'
 )
-INSERT INTO attempts (delivery_id, attempt, segments, epoch, workflow_id, worker_id, batch_id, started_at)
-SELECT m.delivery_id, m.attempt + 1, m.segments, m.epoch, m.workflow_id, $5::BIGINT, $6::UUID,
-       $7::TIMESTAMPTZ
+INSERT INTO attempts (delivery_id, attempt, segments, epoch, route_id, workflow_id, worker_id, batch_id,
+                      started_at)
+SELECT m.delivery_id, m.attempt + 1, m.segments, m.epoch, m.route_id, m.workflow_id, $6::BIGINT, $7::UUID,
+       $8::TIMESTAMPTZ
 FROM marked m
 RETURNING delivery_id

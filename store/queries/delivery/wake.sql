@@ -1,9 +1,9 @@
--- Makes queued deliveries due that wait for a route ($1) or one of its senders: a chunk of them ($4), those behind $3,
+-- Makes queued deliveries due that wait for a route ($1) or one of its senders, or could go over it: a chunk of them ($4), those behind $3,
 -- with their tickets. $2: now; $5: the reason codes by which they wait. Gives the last of the chunk, null when there was
 -- none. A ticket that somebody holds just now is handled by them.
 WITH waiting AS (
     SELECT d.delivery_id, d.ticket_id
-    FROM deliveries d JOIN steps s ON s.workflow_id = d.workflow_id AND s.position = d.position
+    FROM deliveries d JOIN step_routes s ON s.workflow_id = d.workflow_id AND s.position = d.position
     WHERE s.route_id = $1 AND d.settled_at IS NULL AND d.state = 'queued' AND d.reason_code = ANY ($5)
       AND d.due_at > $2 AND d.delivery_id > $3
     ORDER BY d.delivery_id

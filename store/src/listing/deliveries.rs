@@ -88,6 +88,8 @@ pub struct Attempt {
     pub attempt: u32,
     /// The worker that marked it, by name.
     pub worker: Option<String>,
+    /// The route that it went over, by name.
+    pub route: Option<String>,
     /// The segments of the text.
     pub segments: u32,
     /// What a longer text added to the hold, in micros.
@@ -257,9 +259,11 @@ pub async fn show(
 
 async fn attempts(pool: &Pool, delivery_id: DeliveryId) -> Result<Vec<Attempt>, StoreError> {
     let rows = sqlx::query!(
-        r#"SELECT a.attempt, w.name AS "worker?", a.segments, a.extra_micros, a.started_at,
+        r#"SELECT a.attempt, w.name AS "worker?", r.name AS "route?", a.segments, a.extra_micros, a.started_at,
                   a.outcome, a.finished_at, a.reason_code, a.reason_text
-           FROM attempts a LEFT JOIN workers w USING (worker_id)
+           FROM attempts a
+           LEFT JOIN workers w USING (worker_id)
+           LEFT JOIN routes r ON r.route_id = a.route_id
            WHERE a.delivery_id = $1
            ORDER BY a.attempt"#,
         delivery_id.0,
@@ -269,6 +273,7 @@ async fn attempts(pool: &Pool, delivery_id: DeliveryId) -> Result<Vec<Attempt>, 
     let attempts = rows.into_iter().map(|r| Attempt {
         attempt: row::ordinal(r.attempt),
         worker: r.worker,
+        route: r.route,
         segments: row::ordinal(r.segments),
         extra_micros: r.extra_micros.into(),
         started_at: r.started_at,

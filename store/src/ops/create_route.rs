@@ -6,12 +6,13 @@ use dripline_domain::clock::Clock;
 use dripline_domain::ids::{AccountId, RouteId};
 use dripline_domain::money::Micros;
 use serde_json::json;
+use sqlx::PgConnection;
 use sqlx::types::Json;
 
 use crate::crash::{Commit, commit};
 use crate::route::{RouteDraft, limit_column};
 use crate::trail::{self, Deed};
-use crate::{Pool, StoreError, row};
+use crate::{Pool, StoreError, route, row};
 
 /// Why no route was created.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +23,9 @@ pub enum CreateRouteError {
     /// The account has one of that name.
     #[error("a route named `{0}` exists already")]
     NameTaken(String),
+    /// Its failover has to be another route of the account.
+    #[error(transparent)]
+    FailoverNotFound(#[from] FailoverNotFound),
     /// What was chosen cannot be a route.
     #[error(transparent)]
     Invalid(#[from] InvalidRoute),
@@ -29,6 +33,11 @@ pub enum CreateRouteError {
     #[error(transparent)]
     Store(#[from] StoreError),
 }
+
+/// A route names a failover that is no other route of the account.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the failover `{0}` is not another route of the account")]
+pub struct FailoverNotFound(pub String);
 
 /// Why a draft cannot be a route.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -69,12 +78,14 @@ pub async fn create_route(
     check(draft)?;
     let now = clock.now();
     let mut tx = pool.begin().await?;
+    let failover = failover::<CreateRouteError>(&mut tx, account_id, None, draft).await?;
     let route_id = sqlx::query_scalar!(
         "INSERT INTO routes (account_id, name, carrier, settings, secrets,
                              price_micros_per_segment, allowed_origins, allow_loopback,
                              created_at, updated_at, sender, more_senders, segments_per_second,
-                             segments_per_day, max_in_flight, send_timeout_ms)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10, $11, $12, $13, $14, $15)
+                             segments_per_day, max_in_flight, send_timeout_ms,
+                             failover_route_id)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10, $11, $12, $13, $14, $15, $16)
          RETURNING route_id",
         account_id.0,
         draft.name,
@@ -91,6 +102,7 @@ pub async fn create_route(
         limit_column(draft.throttle.segments_per_day),
         limit_column(draft.max_in_flight),
         limit_column(draft.send_timeout_ms),
+        failover.map(|id| id.0),
     )
     .fetch_one(&mut *tx)
     .await
@@ -114,6 +126,21 @@ pub async fn create_route(
     trail::record(&mut tx, &deed).await?;
     commit(tx, Commit::CreateRoute).await?;
     Ok(RouteId(route_id))
+}
+
+/// The failover that the draft names, for the route `of`.
+pub(super) async fn failover<E: From<StoreError> + From<FailoverNotFound>>(
+    conn: &mut PgConnection,
+    account_id: AccountId,
+    of: Option<RouteId>,
+    draft: &RouteDraft,
+) -> Result<Option<RouteId>, E> {
+    let Some(name) = &draft.failover else { return Ok(None) };
+    let named = route::ids_by_name(conn, account_id, std::slice::from_ref(name)).await?;
+    match named.get(name) {
+        Some(failover) if Some(*failover) != of => Ok(Some(*failover)),
+        _ => Err(FailoverNotFound(name.clone()).into()),
+    }
 }
 
 /// What can be seen to be wrong with a draft without its plugin.
@@ -146,6 +173,7 @@ pub(super) fn describe(draft: &RouteDraft) -> serde_json::Value {
         "throttle": draft.throttle,
         "max_in_flight": draft.max_in_flight,
         "send_timeout_ms": draft.send_timeout_ms,
+        "failover": draft.failover,
         "price_micros_per_segment": draft.price_per_segment,
         "allowed_origins": draft.allowed_origins,
         "allow_loopback": draft.allow_loopback,

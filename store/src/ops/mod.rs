@@ -43,7 +43,7 @@ pub(crate) use books::hold;
 pub use adjust::{AdjustError, Adjustment, adjust};
 pub use begin_enrolment::{Enrolment, NewEnrolment, begin_enrolment};
 pub use create_account::{CreateAccountError, NewAccount, create_account};
-pub use create_route::{CreateRouteError, InvalidRoute, create_route};
+pub use create_route::{CreateRouteError, FailoverNotFound, InvalidRoute, create_route};
 pub use create_workflow::{CreateWorkflowError, CreatedWorkflow, RouteNotFound, create_workflow};
 pub use delete_workflow::{delete_workflow, fence_deleted};
 pub use edit_workflow::{ActiveWorkflow, Edit, EditWorkflowError, Edited, edit_workflow};

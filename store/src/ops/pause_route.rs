@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use dripline_domain::clock::Clock;
 use dripline_domain::ids::{RouteId, WorkflowId};
 use serde_json::json;
+use sqlx::PgExecutor;
 
 use crate::crash::{self, Commit, commit};
 use crate::route::PAUSED;
@@ -60,8 +61,12 @@ pub async fn pause_route(
     commit(tx, Commit::PauseRoute).await?;
     wait_for_marks(pool, route_id).await?;
     let in_flight = sqlx::query_scalar!(
-        r#"SELECT count(*) AS "count!" FROM deliveries d JOIN steps s USING (workflow_id, position)
-           WHERE s.route_id = $1 AND d.settled_at IS NULL AND d.state = 'sending'"#,
+        r#"SELECT count(*) AS "count!"
+           FROM deliveries d
+           JOIN steps s USING (workflow_id, position)
+           JOIN attempts a USING (delivery_id, attempt)
+           WHERE coalesce(a.route_id, s.route_id) = $1 AND d.settled_at IS NULL AND d.state = 'sending'
+             AND d.workflow_id IN (SELECT workflow_id FROM step_routes WHERE route_id = $1)"#,
         route_id.0,
     )
     .fetch_one(pool)
@@ -73,19 +78,27 @@ pub async fn pause_route(
 /// before it reads until it is committed. Whoever dies here has paused the route all the same, and waits again when
 /// the command is repeated.
 async fn wait_for_marks(pool: &Pool, route_id: RouteId) -> Result<(), StoreError> {
-    let workflows = sqlx::query_scalar!(
-        "SELECT DISTINCT workflow_id FROM steps WHERE route_id = $1 ORDER BY 1",
-        route_id.0,
-    )
-    .fetch_all(pool)
-    .await?;
-    for workflow in workflows {
+    for workflow in workflows_over(pool, route_id).await? {
         // One at a time, so that nobody waits for two of them.
         let mut tx = pool.begin().await?;
-        advisory::close_gate(&mut tx, WorkflowId(workflow)).await?;
+        advisory::close_gate(&mut tx, workflow).await?;
         tx.rollback().await?;
     }
     Ok(())
+}
+
+/// The workflows whose messages can go over the route, also as a failover.
+pub(super) async fn workflows_over(
+    executor: impl PgExecutor<'_>,
+    route_id: RouteId,
+) -> Result<Vec<WorkflowId>, StoreError> {
+    let workflows = sqlx::query_scalar!(
+        r#"SELECT DISTINCT workflow_id AS "workflow_id!" FROM step_routes WHERE route_id = $1 ORDER BY 1"#,
+        route_id.0,
+    )
+    .fetch_all(executor)
+    .await?;
+    Ok(workflows.into_iter().map(WorkflowId).collect())
 }
 
 /// Lets the route run again. Gives whether it was paused.

@@ -98,7 +98,9 @@ async fn run(pool: &Pool, clock: &dyn Clock, batch: &Batch<'_>) -> Result<Vec<Re
     let mut tx = pool.begin().await?;
     situation::lock_workflows(&mut tx, &ids).await?;
     start_attempts::lock_contacts(&mut tx, &ids).await?;
-    let mut found = start_attempts::read(&mut tx, &ids).await?;
+    let routes: Vec<_> =
+        batch.requests.iter().map(|request| Some(request.reference.route_id)).collect();
+    let mut found = start_attempts::read(&mut tx, &ids, &routes).await?;
     let marked_before = marked_before(&mut tx, batch).await?;
     let keys = read_keys(&mut tx, batch.requests).await?;
     let now = clock.now();
@@ -149,6 +151,8 @@ fn stale(
         Some(StaleRepeat::OptedOut)
     } else if delivery.expires_at.is_some_and(|expires_at| expires_at <= now) {
         Some(StaleRepeat::Expired)
+    } else if delivery.route_id.is_none() {
+        Some(StaleRepeat::OtherRequest)
     } else if delivery.route_paused {
         Some(StaleRepeat::RoutePaused)
     } else if !key.is_some_and(kept) {
@@ -237,6 +241,7 @@ struct Marks {
     attempts: Vec<i32>,
     segments: Vec<i32>,
     epochs: Vec<i64>,
+    routes: Vec<i64>,
 }
 
 impl Marks {
@@ -246,6 +251,7 @@ impl Marks {
         self.attempts.push(found.attempt);
         self.segments.push(i32::try_from(request.segments).unwrap_or(i32::MAX));
         self.epochs.push(found.epoch);
+        self.routes.push(request.reference.route_id.0);
     }
 
     async fn write(
@@ -263,6 +269,7 @@ impl Marks {
             &self.attempts,
             &self.segments,
             &self.epochs,
+            &self.routes,
             batch.worker.0,
             batch.batch_id,
             now,

@@ -33,6 +33,8 @@ pub struct StartRequest {
     pub attempt: u32,
     /// The segments of its text.
     pub segments: u32,
+    /// The route that it goes over: its step's or that one's failover. `None`: its step's.
+    pub route_id: Option<RouteId>,
 }
 
 /// Whether a message may leave.
@@ -77,6 +79,8 @@ pub enum StaleReason {
     OptedOut,
     /// Its route is paused.
     RoutePaused,
+    /// Its route is neither its step's nor that one's failover any more.
+    RouteChanged,
     /// It is not due yet.
     NotDue,
     /// It is too late.
@@ -135,7 +139,8 @@ async fn run(pool: &Pool, clock: &dyn Clock, batch: &Batch<'_>) -> Result<Vec<St
     let mut tx = pool.begin().await?;
     situation::lock_workflows(&mut tx, &ids).await?;
     lock_contacts(&mut tx, &ids).await?;
-    let mut found = read(&mut tx, &ids).await?;
+    let routes: Vec<_> = batch.requests.iter().map(|request| request.route_id).collect();
+    let mut found = read(&mut tx, &ids, &routes).await?;
     let marked_before = find_marked(&mut tx, batch, &found).await?;
     let now = clock.now();
     let mut ready = Vec::with_capacity(batch.requests.len());
@@ -228,6 +233,8 @@ pub(super) struct Found {
     pub(super) epoch: i64,
     pub(super) open: bool,
     pub(super) opted_out: bool,
+    /// The route that it is to go over; `None` when it may not, or is of no step any more.
+    pub(super) route_id: Option<RouteId>,
     pub(super) route_paused: bool,
     /// `None`: its route has no throttle.
     throttled: Option<Throttled>,
@@ -248,6 +255,8 @@ impl Found {
             Some(StaleReason::NotDue)
         } else if self.expires_at.is_some_and(|expires_at| expires_at <= now) {
             Some(StaleReason::Expired)
+        } else if request.route_id != self.route_id && request.route_id.is_some() {
+            Some(StaleReason::RouteChanged)
         } else if self.route_paused {
             Some(StaleReason::RoutePaused)
         } else {
@@ -263,14 +272,22 @@ impl Found {
     }
 }
 
+/// Reads deliveries, each for the route that it is to go over; `None`: its step's.
 pub(super) async fn read(
     conn: &mut PgConnection,
     deliveries: &[i64],
+    routes: &[Option<RouteId>],
 ) -> Result<HashMap<DeliveryId, Found>, StoreError> {
     let waits = WaitsFor::ALL.map(|waits_for| waits_for.words().0.to_owned());
-    let rows = sqlx::query_file!("queries/delivery/before_mark.sql", deliveries, &waits)
-        .fetch_all(conn)
-        .await?;
+    let routes: Vec<Option<i64>> = routes.iter().map(|route| route.map(|id| id.0)).collect();
+    let rows = sqlx::query_file!(
+        "queries/delivery/before_mark.sql",
+        deliveries,
+        &waits,
+        &routes as &[Option<i64>],
+    )
+    .fetch_all(conn)
+    .await?;
     let found = rows.into_iter().map(|row| {
         let delivery_id = DeliveryId(row.delivery_id);
         let throttle = Throttle {
@@ -299,6 +316,7 @@ pub(super) async fn read(
             epoch: row.epoch,
             open: row.open,
             opted_out: row.opted_out,
+            route_id: row.route_id.map(RouteId),
             route_paused: row.route_paused,
             throttled,
         };
@@ -399,6 +417,7 @@ struct Marks {
     epochs: Vec<i64>,
     accounts: Vec<AccountId>,
     extra: Vec<Hold>,
+    routes: Vec<Option<i64>>,
     holds_surplus: bool,
 }
 
@@ -411,6 +430,7 @@ impl Marks {
         self.epochs.push(found.epoch);
         self.accounts.push(found.account_id);
         self.extra.push(extra);
+        self.routes.push(found.route_id.map(|id| id.0));
         self.holds_surplus |= extra != Hold::NONE;
     }
 
@@ -454,6 +474,7 @@ impl Marks {
             &extra_segments,
             &extra_micros,
             &entries as &[Option<i64>],
+            &self.routes as &[Option<i64>],
             batch.worker.0,
             batch.batch_id,
             now,

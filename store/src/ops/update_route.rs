@@ -4,14 +4,15 @@
 use std::collections::BTreeMap;
 
 use dripline_domain::clock::Clock;
-use dripline_domain::ids::{RouteId, WorkflowId};
+use dripline_domain::ids::RouteId;
 use sqlx::PgConnection;
 use sqlx::types::Json;
 
-use super::create_route::{InvalidRoute, check, describe};
-use super::pause_route::wake_waiting;
+use super::create_route::{FailoverNotFound, InvalidRoute, check, describe, failover};
+use super::pause_route::{wake_waiting, workflows_over};
 use crate::crash::{Commit, commit};
 use crate::route::{CROWDED, RouteDraft, limit_column};
+use crate::route_halt::WAITING;
 use crate::sender_pace::{self, THROTTLED};
 use crate::trail::{self, Deed};
 use crate::{Pool, StoreError, advisory, row};
@@ -33,6 +34,9 @@ pub enum UpdateRouteError {
         /// The name of an active workflow that sends by it.
         workflow: String,
     },
+    /// Its failover has to be another route of the account.
+    #[error(transparent)]
+    FailoverNotFound(#[from] FailoverNotFound),
     /// Somebody changed it since it was read.
     #[error("the route is at revision {found}, not {expected}; somebody changed it meanwhile")]
     Changed {
@@ -58,7 +62,8 @@ impl From<sqlx::Error> for UpdateRouteError {
 /// Replaces everything that is chosen about the route and raises its revision, which it returns, so
 /// that workers read it anew. `expected_revision` refuses when somebody changed it meanwhile.
 ///
-/// What waits for its limits is looked at again at once.
+/// What waits for its limits is looked at again at once, and what waits for it to run again as well when
+/// it has another failover.
 pub async fn update_route(
     pool: &Pool,
     clock: &dyn Clock,
@@ -71,7 +76,7 @@ pub async fn update_route(
     let now = clock.now();
     let mut tx = pool.begin().await?;
     let locked = sqlx::query!(
-        "SELECT account_id, name, carrier, revision FROM routes
+        "SELECT account_id, name, carrier, failover_route_id, revision FROM routes
          WHERE route_id = $1 FOR NO KEY UPDATE",
         route_id.0,
     )
@@ -88,13 +93,20 @@ pub async fn update_route(
     {
         return Err(UpdateRouteError::InUse { route: locked.name, workflow });
     }
+    let account_id = locked.account_id.into();
+    let failover = failover::<UpdateRouteError>(&mut tx, account_id, Some(route_id), draft).await?;
+    let has_other_failover = failover.map(|id| id.0) != locked.failover_route_id;
+    if has_other_failover {
+        // Whoever pauses the failover of before must not have to wait for marks that go over it still.
+        close_gates(&mut tx, route_id).await?;
+    }
     let revision = sqlx::query_scalar!(
         "UPDATE routes
          SET name = $2, carrier = $3, settings = $4, secrets = $5,
              price_micros_per_segment = $6, allowed_origins = $7, allow_loopback = $8,
              revision = revision + 1, updated_at = $9, sender = $10, more_senders = $11,
              segments_per_second = $12, segments_per_day = $13, max_in_flight = $14,
-             send_timeout_ms = $15
+             send_timeout_ms = $15, failover_route_id = $16
          WHERE route_id = $1
          RETURNING revision",
         route_id.0,
@@ -112,6 +124,7 @@ pub async fn update_route(
         limit_column(draft.throttle.segments_per_day),
         limit_column(draft.max_in_flight),
         limit_column(draft.send_timeout_ms),
+        failover.map(|id| id.0),
     )
     .fetch_one(&mut *tx)
     .await
@@ -123,7 +136,7 @@ pub async fn update_route(
         }
     })?;
     let deed = Deed {
-        account_id: Some(locked.account_id.into()),
+        account_id: Some(account_id),
         actor,
         action: "route.update",
         subject: &draft.name,
@@ -135,27 +148,28 @@ pub async fn update_route(
     commit(tx, Commit::UpdateRoute).await?;
     // Their turns were given by the limits of before.
     wake_waiting(pool, route_id, &[THROTTLED, CROWDED], now).await?;
+    if has_other_failover {
+        wake_waiting(pool, route_id, &[WAITING], now).await?;
+    }
     Ok(revision)
 }
 
-/// The name of an active workflow that sends by the route. None of them can become active until this
+/// Takes the gates of the workflows whose messages can go over the route, until the transaction ends.
+async fn close_gates(conn: &mut PgConnection, route_id: RouteId) -> Result<Vec<i64>, StoreError> {
+    let workflows = workflows_over(&mut *conn, route_id).await?;
+    for workflow in &workflows {
+        advisory::close_gate(conn, *workflow).await?;
+    }
+    Ok(workflows.into_iter().map(|workflow| workflow.0).collect())
+}
+
+/// The name of an active workflow that sends by the route, if only when another one fails. None of them can become active until this
 /// transaction ends.
 async fn active_workflow(
     conn: &mut PgConnection,
     route_id: RouteId,
 ) -> Result<Option<String>, StoreError> {
-    let users = sqlx::query_scalar!(
-        "SELECT workflow_id FROM workflows
-         WHERE deleted_at IS NULL
-           AND workflow_id IN (SELECT workflow_id FROM steps WHERE route_id = $1)
-         ORDER BY workflow_id",
-        route_id.0,
-    )
-    .fetch_all(&mut *conn)
-    .await?;
-    for workflow in &users {
-        advisory::close_gate(conn, WorkflowId(*workflow)).await?;
-    }
+    let users = close_gates(conn, route_id).await?;
     sqlx::query!(
         "SELECT workflow_id FROM workflows WHERE workflow_id = ANY ($1)
          ORDER BY workflow_id FOR UPDATE",

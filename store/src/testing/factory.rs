@@ -92,6 +92,8 @@ pub struct Route {
     pub max_in_flight: Option<NonZeroU32>,
     /// How long a whole exchange may take.
     pub send_timeout_ms: Option<NonZeroU32>,
+    /// The name of the route that takes over.
+    pub failover: Option<String>,
 }
 
 impl Route {
@@ -109,6 +111,7 @@ impl Route {
             throttle: self.throttle,
             max_in_flight: self.max_in_flight,
             send_timeout_ms: self.send_timeout_ms,
+            failover: self.failover,
         };
         create_route(pool, clock, account_id, &draft, ACTOR).await.expect("a route can be created")
     }

@@ -121,8 +121,12 @@ async fn a_stale_message_is_not_marked_and_says_why() {
         .fetch_all(stage.pool())
         .await
         .unwrap();
-    let request =
-        |id: i64, attempt| StartRequest { delivery_id: DeliveryId(id), attempt, segments: 1 };
+    let request = |id: i64, attempt| StartRequest {
+        delivery_id: DeliveryId(id),
+        attempt,
+        segments: 1,
+        route_id: None,
+    };
     let reason = async |request| match stage.start(&[request]).await[0] {
         Start::Stale(reason) => reason,
         ref other => panic!("{other:?}"),

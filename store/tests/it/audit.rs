@@ -384,6 +384,7 @@ async fn work(pool: Pool, workflow_id: WorkflowId, stop: Arc<AtomicBool>, seed: 
                 delivery_id: w.delivery_id,
                 attempt: w.attempt + 1,
                 segments: 1,
+                route_id: None,
             })
             .collect();
         let started = start_attempts(&pool, &SystemClock, WORKER, Uuid::new_v4(), &starts).await;

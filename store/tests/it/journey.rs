@@ -54,8 +54,12 @@ pub(crate) async fn start(
     waiting: Waiting,
     segments: u32,
 ) -> Start {
-    let request =
-        StartRequest { delivery_id: waiting.delivery_id, attempt: waiting.attempt + 1, segments };
+    let request = StartRequest {
+        delivery_id: waiting.delivery_id,
+        attempt: waiting.attempt + 1,
+        segments,
+        route_id: None,
+    };
     let starts = start_attempts(pool, clock, WORKER, Uuid::new_v4(), &[request]).await;
     starts.unwrap().pop().unwrap()
 }
@@ -67,8 +71,12 @@ pub(crate) async fn start_keyed(
     waiting: Waiting,
     segments: u32,
 ) -> Start {
-    let request =
-        StartRequest { delivery_id: waiting.delivery_id, attempt: waiting.attempt + 1, segments };
+    let request = StartRequest {
+        delivery_id: waiting.delivery_id,
+        attempt: waiting.attempt + 1,
+        segments,
+        route_id: None,
+    };
     let key = [Some(given(waiting.delivery_id))];
     let starts =
         start_referenced_attempts(pool, clock, WORKER, Uuid::new_v4(), &[request], &key).await;

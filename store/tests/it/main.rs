@@ -11,6 +11,7 @@ mod edits;
 mod enrolment;
 mod evidence;
 mod evidence_races;
+mod failover;
 mod journey;
 mod listings;
 mod lost_answers;

@@ -149,6 +149,7 @@ pub(crate) fn requests(due: &[delivery::DueDelivery], segments: u32) -> Vec<Star
             delivery_id: due.delivery_id,
             attempt: due.attempt + 1,
             segments,
+            route_id: Some(due.route.route_id),
         })
         .collect()
 }

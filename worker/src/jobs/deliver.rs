@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use dripline_domain::breaker::Symptom;
 use dripline_domain::delivery::{AttemptOutcome, Reason};
 use dripline_domain::ids::DeliveryId;
 use dripline_plugin_host::{CallError, outcome};
@@ -27,6 +26,7 @@ mod breakers;
 mod build;
 mod by_route;
 pub(crate) mod divide;
+mod failover;
 mod lane;
 mod load;
 mod mark;
@@ -38,10 +38,11 @@ mod unknown;
 
 use breakers::Breakers;
 use build::Build;
+use failover::choose;
 use load::Load;
 use mark::Mark;
 use render::Render;
-use routes::{Routes, Unready};
+use routes::Routes;
 use send::Send;
 use settle::Settle;
 pub(crate) use unknown::Inquired;
@@ -68,8 +69,8 @@ const PAUSE_LOOK: Duration = Duration::from_mins(5);
 enum Outcome {
     /// There was nothing to do: another ticket was quicker, or the delivery is not due, or over.
     Stale,
-    /// Nothing was begun, since the daemon stops.
-    Stopping,
+    /// Nothing was begun, since the daemon stops or its route has changed meanwhile. Its ticket comes back.
+    Released,
     /// It ended before the wire. `attempt` is the number of hand-overs before this one.
     GivenUp { delivery_id: DeliveryId, attempt: u32, cause: GiveUp },
     /// Its route or its sender cannot take it now: it waits, and nothing is counted.
@@ -176,29 +177,21 @@ impl Deliver {
         load::check_time(&delivery, &*self.environment.clock)?;
         load::check_claims(&delivery, claims, self.environment.max_claims)?;
         dripline_store::crash::point_of("handle", id);
-        if delivery.route_paused {
-            return Err(Outcome::paused(&delivery, self.environment.clock.now()));
-        }
-        let permit = self.breakers.admit(&delivery)?;
+        let choice = choose(&delivery, self.environment.clock.now())?;
+        let permit = self.breakers.admit(&delivery, choice)?;
         let text = self.render.call(&mut delivery).await?;
-        let route = match self.routes.get(&delivery).await {
-            Ok(route) => route,
-            Err(Unready::Interrupted) => return Err(Outcome::Interrupted),
-            Err(Unready::Unusable(reason)) => {
-                return Err(permit.unprepared(&delivery, Symptom::Unusable, reason));
-            }
-        };
+        let (route, permit) = self.ready(&delivery, &text, permit).await?;
         let segments = route.count_segments(&delivery, &text)?;
         let (request, permit) = self.build.call(&delivery, &route, text, permit).await?;
         let place = route.lane.enter(&delivery, self.environment.clock.now()).await?;
         if self.environment.stop.is_finishing() {
-            return Err(Outcome::Stopping);
+            return Err(Outcome::Released);
         }
         let given = self.build.given(&delivery, &route, &request);
         let permit = permit.renew(&delivery)?;
         let marking = Instant::now();
         let now = self.environment.clock.now();
-        let attempt = self.mark.call(&delivery, segments, given, now).await?;
+        let attempt = self.mark.call(&delivery, &route, segments, given, now).await?;
         progress.marked = true;
         let outcome = self.send.call(&delivery, &route, request, marking, permit).await;
         place.leave();
@@ -209,7 +202,7 @@ impl Deliver {
     async fn conclude(&self, outcome: Outcome) -> Disposition {
         match outcome {
             Outcome::Stale | Outcome::Interrupted => {}
-            Outcome::Stopping => return Disposition::Released,
+            Outcome::Released => return Disposition::Released,
             Outcome::GivenUp { delivery_id, attempt, cause } => {
                 self.settle.give_up(delivery_id, attempt, cause).await;
             }

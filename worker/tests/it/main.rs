@@ -6,6 +6,7 @@
 mod carriers;
 mod crash;
 mod deliver;
+mod failover;
 mod half_open;
 mod hostile;
 mod journal;

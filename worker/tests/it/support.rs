@@ -201,10 +201,15 @@ impl Stage {
     /// Every invariant holds, the tenth against the carrier's own log, and no message was taken
     /// twice.
     pub(crate) async fn assert_invariants(&self) {
+        self.assert_invariants_with(None).await;
+    }
+
+    /// The same, where a second carrier has taken messages too.
+    pub(crate) async fn assert_invariants_with(&self, second: Option<&Simulator>) {
         self.assert_books().await;
         let mut agreement = CarrierLogAudit::begin(&self.pool).await.unwrap();
         let mut taken = BTreeMap::<i64, u32>::new();
-        for entry in self.carrier.log() {
+        for entry in second.into_iter().chain([&self.carrier]).flat_map(Simulator::log) {
             if entry.accepted {
                 agreement.accepted(entry.reference.as_deref().unwrap());
                 *taken.entry(entry.reference_parts().unwrap().delivery_id).or_default() += 1;
@@ -316,7 +321,8 @@ pub(crate) struct Simulator {
 }
 
 impl Simulator {
-    fn start(home: &Path, plan: &str) -> Self {
+    /// With its files in `home`.
+    pub(crate) fn start(home: &Path, plan: &str) -> Self {
         let (log, faults) = (home.join("carrier.jsonl"), home.join("faults.toml"));
         std::fs::write(&faults, plan).unwrap();
         std::fs::write(&log, "").unwrap();

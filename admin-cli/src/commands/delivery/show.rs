@@ -148,6 +148,7 @@ fn lay_out_attempts(attempts: &[Attempt], page: &mut Page) {
         Column::Text("OUTCOME"),
         Column::Text("FINISHED"),
         Column::Number("SEGMENTS"),
+        Column::Text("ROUTE"),
         Column::Text("WORKER"),
         Column::Text("REASON"),
     ];
@@ -158,6 +159,7 @@ fn lay_out_attempts(attempts: &[Attempt], page: &mut Page) {
             attempt.outcome.clone().unwrap_or_else(|| "not known".to_owned()),
             time_or_dash(attempt.finished_at),
             attempt.segments.to_string(),
+            attempt.route.clone().unwrap_or_default(),
             attempt.worker.clone().unwrap_or_default(),
             attempt.reason.as_ref().map(say).unwrap_or_default(),
         ]

@@ -23,7 +23,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::Result<Exit> {
     let mut draft = args.draft.draft(args.name, None)?;
     let account = ctx.account().await?;
-    draft::check(&mut draft, ctx).await?;
+    draft::check(&mut draft, ctx, &account).await?;
     let pool = ctx.pool().await?;
     let route_id = create_route(pool, &ctx.clock, account.account_id, &draft, &ctx.actor)
         .await

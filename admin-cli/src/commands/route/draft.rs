@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use dripline_domain::money::Micros;
 use dripline_domain::throttle::Throttle;
+use dripline_store::account::Account;
 use dripline_store::route::{Route, RouteDraft};
 use serde::{Deserialize, Deserializer};
 
@@ -18,7 +19,7 @@ use crate::source::Source;
 #[group(skip)]
 pub(super) struct Args {
     /// TOML file with name, carrier, sender, `price_per_segment`, `segments_per_second`,
-    /// `segments_per_day`, `max_in_flight`, `timeout_seconds`, `allowed_origins`, `allow_loopback` and the
+    /// `segments_per_day`, `max_in_flight`, `timeout_seconds`, `failover`, `allowed_origins`, `allow_loopback` and the
     /// tables settings and secrets; `-` is stdin.
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
@@ -42,6 +43,13 @@ pub(super) struct Args {
     /// How long the carrier may take to answer, if shorter than `worker.send_timeout_ms`; 0: that.
     #[arg(long, value_name = "SECONDS")]
     timeout_seconds: Option<u32>,
+    /// The route that messages go over while this one is halted, or when it has not sent one. Never when
+    /// nobody knows whether it has. The price stays this route's.
+    #[arg(long, value_name = "ROUTE", conflicts_with = "no_failover")]
+    failover: Option<String>,
+    /// Let no other route take over any more.
+    #[arg(long)]
+    no_failover: bool,
     /// What one segment costs, in the account's currency, for example 0.0075.
     #[arg(long, value_name = "AMOUNT", allow_negative_numbers = true)]
     price_per_segment: Option<Micros>,
@@ -73,6 +81,7 @@ struct File {
     segments_per_day: Option<u32>,
     max_in_flight: Option<u32>,
     timeout_seconds: Option<u32>,
+    failover: Option<String>,
     #[serde(default, deserialize_with = "amount")]
     price_per_segment: Option<Micros>,
     allowed_origins: Option<Vec<String>>,
@@ -93,6 +102,8 @@ impl Args {
             && self.segments_per_day.is_none()
             && self.max_in_flight.is_none()
             && self.timeout_seconds.is_none()
+            && self.failover.is_none()
+            && !self.no_failover
             && self.price_per_segment.is_none()
             && self.settings.is_empty()
             && self.secrets.is_empty()
@@ -159,6 +170,11 @@ impl Args {
             send_timeout_ms: timeout.map_or(current.and_then(|c| c.send_timeout_ms), |seconds| {
                 NonZeroU32::new(seconds.saturating_mul(1_000))
             }),
+            failover: self
+                .failover
+                .or(file.failover)
+                .or(current.and_then(|c| c.failover.clone()))
+                .filter(|_| !self.no_failover),
             price_per_segment: self
                 .price_per_segment
                 .or(file.price_per_segment)
@@ -178,9 +194,16 @@ impl Args {
     }
 }
 
-/// Checks a draft against its carrier's manifest, and fills in the carrier's own origins where none
-/// are chosen.
-pub(super) async fn check(draft: &mut RouteDraft, ctx: &Context) -> anyhow::Result<()> {
+/// Checks a draft against its carrier's manifest and the account's other routes, and fills in the carrier's
+/// own origins where none are chosen.
+pub(super) async fn check(
+    draft: &mut RouteDraft,
+    ctx: &Context,
+    account: &Account,
+) -> anyhow::Result<()> {
+    if let Some(failover) = &draft.failover {
+        ctx.route(account, failover).await?;
+    }
     let manifest = ctx.plugins.carrier(&draft.carrier).await?;
     let settings = manifest
         .complete_settings(&draft.settings, draft.secrets.keys().map(String::as_str))

@@ -34,7 +34,7 @@ pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::
     let current = ctx.route(&account, &args.name).await?;
     let name = args.rename.or(Some(args.name));
     let mut draft = args.draft.draft(name, Some(&current))?;
-    draft::check(&mut draft, ctx).await?;
+    draft::check(&mut draft, ctx, &account).await?;
     let pool = ctx.pool().await?;
     update_route(pool, &ctx.clock, current.route_id, &draft, Some(current.revision), &ctx.actor)
         .await

@@ -37,7 +37,8 @@ impl Report for OneRoute {
             ("may send to", origins(route)),
             ("revision", route.revision.to_string()),
         ];
-        page.pairs(pairs.into_iter().chain(limits(route)));
+        let failover = route.failover.clone().map(|name| ("failover", name));
+        page.pairs(pairs.into_iter().chain(failover).chain(limits(route)));
         if let Some(since) = route.paused_at {
             let reason = route.paused_reason.as_deref().map(|reason| format!(": {reason}"));
             let since = since.format("%Y-%m-%d %H:%M:%S UTC");

@@ -36,7 +36,12 @@ async fn queued(pool: &Pool, scene: &Scene) -> Vec<StartRequest> {
     .fetch_all(pool)
     .await
     .unwrap();
-    let request = |id: &i64| StartRequest { delivery_id: (*id).into(), attempt: 1, segments: 1 };
+    let request = |id: &i64| StartRequest {
+        delivery_id: (*id).into(),
+        attempt: 1,
+        segments: 1,
+        route_id: None,
+    };
     ids.iter().map(request).collect()
 }
 

@@ -91,6 +91,7 @@ async fn send_some(
             delivery_id: (*id).into(),
             attempt: 1,
             segments: 1,
+            route_id: None,
         };
         let requests: Vec<StartRequest> = queued.iter().map(request).collect();
         start_attempts(&pool, &clock(), worker, Uuid::new_v4(), &requests).await.unwrap();

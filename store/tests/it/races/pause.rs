@@ -108,7 +108,12 @@ async fn race(
     .unwrap();
     let requests: Vec<StartRequest> = ids
         .iter()
-        .map(|id| StartRequest { delivery_id: (*id).into(), attempt: 1, segments: 1 })
+        .map(|id| StartRequest {
+            delivery_id: (*id).into(),
+            attempt: 1,
+            segments: 1,
+            route_id: None,
+        })
         .collect();
     let batches: Plan = requests.chunks(BATCH).map(<[_]>::to_vec).collect();
     let barrier = Arc::new(Barrier::new(MARKERS + 1));

@@ -154,7 +154,12 @@ async fn mark_all(
             .unwrap();
             let requests: Vec<StartRequest> = queued
                 .iter()
-                .map(|id| StartRequest { delivery_id: (*id).into(), attempt: 1, segments: 1 })
+                .map(|id| StartRequest {
+                    delivery_id: (*id).into(),
+                    attempt: 1,
+                    segments: 1,
+                    route_id: None,
+                })
                 .collect();
             let now = clock();
             let starts = start_attempts(&pool, &now, worker, Uuid::new_v4(), &requests);
@@ -237,7 +242,12 @@ async fn clear(pool: &Pool, scene: &Scene, worker: WorkerId) {
     .unwrap();
     let left: Vec<StartRequest> = left
         .iter()
-        .map(|id| StartRequest { delivery_id: (*id).into(), attempt: 1, segments: 1 })
+        .map(|id| StartRequest {
+            delivery_id: (*id).into(),
+            attempt: 1,
+            segments: 1,
+            route_id: None,
+        })
         .collect();
     settle(pool, worker, &outcomes(&left, &accepted())).await;
     let closing = Closing { workflow_id: scene.workflow_id, actor: ACTOR.to_owned(), reason: None };

@@ -10,12 +10,13 @@ use chrono::{DateTime, Utc};
 use dripline_domain::breaker::{Admission, Breaker, BreakerPolicy, Change, Pass, Symptom};
 use dripline_domain::delivery::{AttemptOutcome, Reason};
 use dripline_domain::ids::RouteId;
-use dripline_store::delivery::DueDelivery;
+use dripline_store::delivery::{DueDelivery, DueRoute};
 use dripline_store::ops::GiveUp;
 use dripline_store::route_halt::{self, NewHalt};
 use tokio::sync::mpsc;
 
 use super::Outcome;
+use super::failover::Choice;
 use crate::environment::Environment;
 
 /// The breakers of all routes that this worker has met.
@@ -47,16 +48,33 @@ impl Breakers {
         })
     }
 
-    /// Leave to hand over the delivery, or its postponement while its route is halted.
-    pub(super) fn admit(self: &Arc<Self>, delivery: &DueDelivery) -> Result<Permit, Outcome> {
+    /// Leave to hand over the delivery by one of its routes, or its postponement while they are halted.
+    pub(super) fn admit(
+        self: &Arc<Self>,
+        delivery: &DueDelivery,
+        choice: Choice,
+    ) -> Result<Permit, Outcome> {
         let now = self.environment.clock.now();
-        match self.with(delivery.route_id, |breaker| breaker.admit(now)) {
-            Admission::Go(pass) => {
-                let route_id = delivery.route_id;
-                Ok(Permit { breakers: self.clone(), route_id, pass: Some(pass) })
+        // Nobody stands in line at a route whose place another one takes.
+        let route = match choice.instead {
+            Some(instead) if !self.is_free(choice.wanted, now) && self.is_free(instead, now) => {
+                instead
             }
+            _ => choice.wanted,
+        };
+        match self.with(route.route_id, |breaker| breaker.admit(now)) {
+            Admission::Go(pass) => Ok(Permit {
+                breakers: self.clone(),
+                route,
+                other: choice.other(route),
+                pass: Some(pass),
+            }),
             Admission::Wait { until } => Err(Outcome::postponed(delivery, until)),
         }
+    }
+
+    fn is_free(&self, route: DueRoute, now: DateTime<Utc>) -> bool {
+        self.with(route.route_id, |breaker| breaker.is_free(now))
     }
 
     fn with<T>(&self, route_id: RouteId, act: impl FnOnce(&mut Breaker) -> T) -> T {
@@ -125,11 +143,13 @@ async fn write_down(environment: Arc<Environment>, mut arrivals: mpsc::Unbounded
     }
 }
 
-/// Leave to hand over one delivery. Dropped without a word, it has shown nothing.
+/// Leave to hand over one delivery by a route. Dropped without a word, it has shown nothing.
 #[derive(Debug)]
 pub(super) struct Permit {
     breakers: Arc<Breakers>,
-    route_id: RouteId,
+    pub(super) route: DueRoute,
+    /// The route that the delivery could go over instead.
+    other: Option<DueRoute>,
     pass: Option<Pass>,
 }
 
@@ -137,7 +157,18 @@ impl Permit {
     /// The last look before the mark: when the route has changed since the permit was given, the
     /// delivery needs another one, or stands in line with the others.
     pub(super) fn renew(self, delivery: &DueDelivery) -> Result<Self, Outcome> {
-        if self.is_valid() { Ok(self) } else { self.breakers.clone().admit(delivery) }
+        if self.is_valid() { Ok(self) } else { self.again(delivery) }
+    }
+
+    /// Another permit for the same route. While that is halted, and the other one is not, the delivery is looked
+    /// at again at once, to be made ready for the other.
+    fn again(&self, delivery: &DueDelivery) -> Result<Self, Outcome> {
+        let now = self.breakers.environment.clock.now();
+        let is_free = |route| self.breakers.is_free(route, now);
+        if !is_free(self.route) && self.other.is_some_and(is_free) {
+            return Err(Outcome::postponed(delivery, now));
+        }
+        self.breakers.admit(delivery, Choice::only(self.route))
     }
 
     /// The delivery could not be prepared, for no fault of its own. Counts as an attempt, unless its
@@ -149,7 +180,7 @@ impl Permit {
         reason: Reason,
     ) -> Outcome {
         if !self.is_valid()
-            && let Err(postponed) = self.breakers.admit(delivery)
+            && let Err(postponed) = self.again(delivery)
         {
             return postponed;
         }
@@ -159,15 +190,15 @@ impl Permit {
     }
 
     fn is_valid(&self) -> bool {
-        self.pass
-            .as_ref()
-            .is_some_and(|pass| self.breakers.with(self.route_id, |breaker| breaker.is_valid(pass)))
+        self.pass.as_ref().is_some_and(|pass| {
+            self.breakers.with(self.route.route_id, |breaker| breaker.is_valid(pass))
+        })
     }
 
     /// What the hand-over showed, and what it meant for the delivery.
     pub(super) fn report(mut self, symptom: Symptom, outcome: &AttemptOutcome) {
         if let Some(pass) = self.pass.take() {
-            self.breakers.record(self.route_id, pass, symptom, outcome);
+            self.breakers.record(self.route.route_id, pass, symptom, outcome);
         }
     }
 }
@@ -177,7 +208,7 @@ impl Drop for Permit {
         if let Some(pass) = self.pass.take() {
             let nothing =
                 AttemptOutcome::NotSent { reason: Reason::new("", ""), retry_after: None };
-            self.breakers.record(self.route_id, pass, Symptom::Nothing, &nothing);
+            self.breakers.record(self.route.route_id, pass, Symptom::Nothing, &nothing);
         }
     }
 }

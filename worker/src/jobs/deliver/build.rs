@@ -102,7 +102,7 @@ impl Build {
             .key_lifetime
             .map(|lifetime| GivenKey { lifetime, request_digest: request.digest() });
         Some(GivenReference {
-            route_id: delivery.route_id,
+            route_id: route.route_id,
             route_revision: route.revision,
             carrier: route.carrier.clone(),
             reference: self.reference(delivery, route),

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::Outcome;
 use super::divide::{Undone, divide};
+use super::routes::ReadyRoute;
 use crate::batch::Batcher;
 use crate::environment::Environment;
 
@@ -37,16 +38,19 @@ impl Mark {
         Self { batcher }
     }
 
-    /// Marks the delivery at `now` and returns the number of the attempt, once its COMMIT is acknowledged.
+    /// Marks the delivery for the route at `now` and returns the number of the attempt, once its COMMIT is acknowledged.
     pub(super) async fn call(
         &self,
         delivery: &DueDelivery,
+        route: &ReadyRoute,
         segments: u32,
         given: Option<GivenReference>,
         now: DateTime<Utc>,
     ) -> Result<u32, Outcome> {
         let attempt = delivery.attempt + 1;
-        let request = StartRequest { delivery_id: delivery.delivery_id, attempt, segments };
+        let DueDelivery { delivery_id, .. } = *delivery;
+        let route_id = Some(route.route_id);
+        let request = StartRequest { delivery_id, attempt, segments, route_id };
         match self.batcher.call((request, given)).await {
             Ok(Ok(Start::Started { .. })) => Ok(attempt),
             Ok(Ok(Start::Stale(reason))) => Err(stale(delivery, reason, now)),
@@ -73,6 +77,7 @@ fn stale(delivery: &DueDelivery, reason: StaleReason, now: DateTime<Utc>) -> Out
         }
         StaleReason::Expired => Outcome::given_up(delivery, GiveUp::Expired),
         StaleReason::RoutePaused => Outcome::paused(delivery, now),
+        StaleReason::RouteChanged => Outcome::Released,
     }
 }
 

@@ -24,6 +24,7 @@ use crate::outage::Unanswered;
 /// A route with everything resolved that a message needs.
 #[derive(Debug)]
 pub(super) struct ReadyRoute {
+    pub(super) route_id: RouteId,
     pub(super) carrier: String,
     senders: Vec<String>,
     pub(super) settings: Settings,
@@ -65,14 +66,9 @@ impl Routes {
         Self { environment, ready: RwLock::default(), loading: tokio::sync::Mutex::default() }
     }
 
-    /// The delivery's route in the revision that the delivery was loaded with, or a later one.
+    /// The route in that revision, or a later one.
     /// Secrets are read once per revision: to change one, change the route or restart. A plugin that changes
     /// changes every route.
-    pub(super) async fn get(&self, delivery: &DueDelivery) -> Result<Arc<ReadyRoute>, Unready> {
-        self.find(delivery.route_id, delivery.route_revision).await
-    }
-
-    /// The route in that revision, or a later one.
     pub(super) async fn find(
         &self,
         route_id: RouteId,
@@ -144,6 +140,7 @@ impl Routes {
         let grant = Grant::new(&manifest, &settings, &rights)
             .map_err(|error| Reason::new("route_origins", error.to_string()))?;
         Ok(ReadyRoute {
+            route_id: route.route_id,
             settings,
             grant,
             revision: route.revision,

@@ -9,11 +9,12 @@ use dripline_domain::evidence::{Evidence, Finding};
 use dripline_plugin_host::egress::WireOutcome;
 use dripline_plugin_host::outcome::{Answered, answered};
 use dripline_plugin_host::{CallError, DuplicateClass, PluginError, Question};
-use dripline_store::delivery;
+use dripline_store::delivery::{self, DueRoute};
 use dripline_store::inquiry::Inquiry;
 use dripline_store::ops::{self, Repeat, RepeatRequest, Resolution};
 use uuid::Uuid;
 
+use super::failover::Choice;
 use super::routes::{ReadyRoute, Unready};
 use super::send::LEAVE_WITHIN;
 use super::{Deliver, Outcome};
@@ -67,13 +68,15 @@ impl Deliver {
             },
             Err(error) => return undone(error),
         };
-        if delivery.route_id != inquiry.route_id {
+        let routes = [Some(delivery.route), delivery.failover];
+        let same = |route: &DueRoute| route.route_id == inquiry.route_id;
+        let Some(over) = routes.into_iter().flatten().find(same) else {
             return nothing("other_request", "its step goes over another route now");
-        }
-        if delivery.route_paused {
+        };
+        if over.is_paused {
             return nothing("route_paused", "its route is paused");
         }
-        let Ok(permit) = self.breakers.admit(&delivery) else {
+        let Ok(permit) = self.breakers.admit(&delivery, Choice::only(over)) else {
             return nothing("route_halted", "its route is halted");
         };
         let prepared = async {
