@@ -1,7 +1,9 @@
 //! Evidence: who says what became of a hand-over whose outcome nobody knew.
 //!
-//! The first piece of evidence decides, and moves the money. A later one never moves it again: it
-//! agrees with the decision or contradicts it, and a contradiction is kept for people to see.
+//! The first piece of evidence decides, and moves the money. A later one does not move it again: it
+//! agrees with the decision or contradicts it, and a contradiction is kept for people to see. Only who
+//! says that a message was sent which waits to be sent once more is believed, since no money has left its
+//! hold yet, and the contact would get it twice.
 
 use crate::named::named;
 
@@ -78,12 +80,15 @@ pub enum Effect {
     Agreed,
     /// It says otherwise. Nothing moved; people should look.
     Contradicted,
+    /// It says otherwise, of a message that waited to be sent once more: that was sent, and is captured.
+    Overruled,
 }
 
 named!(Effect is "an effect of evidence" {
     Decided = "decided",
     Agreed = "agreed",
     Contradicted = "contradicted",
+    Overruled = "overruled",
 });
 
 impl Evidence {
@@ -112,9 +117,17 @@ impl Evidence {
         }
     }
 
-    /// What this is beside a decision that was made before.
-    pub fn beside(self, decided: Finding) -> Effect {
-        if self.verdict().finding() == decided { Effect::Agreed } else { Effect::Contradicted }
+    /// What this is beside a decision that was made before. `is_waiting`: the message is to be sent once
+    /// more, and nobody has begun to.
+    pub fn beside(self, decided: Finding, is_waiting: bool) -> Effect {
+        let verdict = self.verdict();
+        if verdict.finding() == decided {
+            Effect::Agreed
+        } else if is_waiting && verdict == Verdict::Sent {
+            Effect::Overruled
+        } else {
+            Effect::Contradicted
+        }
     }
 }
 

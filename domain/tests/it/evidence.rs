@@ -20,7 +20,7 @@ fn who_says_what() {
 #[test]
 fn a_presumption_agrees_with_sent() {
     let check = |evidence: Evidence, decided: Finding, effect: Effect| {
-        assert_eq!(evidence.beside(decided), effect, "{evidence:?} beside {decided:?}");
+        assert_eq!(evidence.beside(decided, false), effect, "{evidence:?} beside {decided:?}");
     };
     check(Evidence::Receipt, Sent, Effect::Agreed);
     check(Evidence::Receipt, NotSent, Effect::Contradicted);
@@ -28,6 +28,22 @@ fn a_presumption_agrees_with_sent() {
     check(Evidence::Carrier(NotSent), NotSent, Effect::Agreed);
     check(Evidence::Deadline, Sent, Effect::Agreed);
     assert_eq!(Verdict::PresumedSent.finding(), Sent);
+}
+
+#[test]
+fn who_says_that_it_was_sent_keeps_it_from_being_sent_again() {
+    let waiting = |evidence: Evidence| evidence.beside(NotSent, true);
+    for witness in [
+        Evidence::Receipt,
+        Evidence::Carrier(Sent),
+        Evidence::Operator(Sent),
+        Evidence::Worker(Sent),
+    ] {
+        assert_eq!(waiting(witness), Effect::Overruled, "{witness:?}");
+    }
+    assert_eq!(waiting(Evidence::Carrier(NotSent)), Effect::Agreed);
+    // Whoever knows nothing is no witness against one who does.
+    assert_eq!(waiting(Evidence::Deadline), Effect::Contradicted);
 }
 
 #[test]
@@ -40,7 +56,7 @@ fn names() {
     }
     assert_eq!(
         "maybe".parse::<Effect>().unwrap_err().to_string(),
-        "`maybe` is not an effect of evidence; known are decided, agreed, contradicted"
+        "`maybe` is not an effect of evidence; known are decided, agreed, contradicted, overruled"
     );
 }
 

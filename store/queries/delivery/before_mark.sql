@@ -1,7 +1,8 @@
 -- Where deliveries stand before their mark. Workflows and contacts are locked. A route is locked by nobody: whoever
 -- pauses one, or gives it another failover, waits for the gates of the workflows that use it, which are held here.
 -- $3: the route that each is to go over, null for its step's own. It is read if it is the step's or that one's
--- failover. Its senders are read only where they are throttled; $2: the reason codes of those that have waited.
+-- failover. Its senders are read only where they are throttled; $2: the reason codes of those that have waited. Nor
+-- is it a newcomer whose request is made again.
 SELECT d.delivery_id AS "delivery_id!", d.account_id AS "account_id!", d.workflow_id AS "workflow_id!",
        d.state AS "state!", d.attempt AS "attempt!", d.due_at AS "due_at!", d.expires_at,
        d.held_segments AS "held_segments!", d.held_micros AS "held_micros!",
@@ -12,7 +13,7 @@ SELECT d.delivery_id AS "delivery_id!", d.account_id AS "account_id!", d.workflo
        r.segments_per_day AS "segments_per_day?",
        CASE WHEN coalesce(r.segments_per_second, r.segments_per_day) IS NOT NULL
             THEN array_prepend(r.sender, r.more_senders) END AS senders,
-       coalesce(d.reason_code = ANY ($2), FALSE) AS "has_waited!"
+       d.state = 'unknown' OR coalesce(d.reason_code = ANY ($2), FALSE) AS "has_waited!"
 FROM deliveries d
 JOIN unnest($1::BIGINT[], $3::BIGINT[]) AS q (delivery_id, route_id) USING (delivery_id)
 JOIN enrollments e USING (enrollment_id)

@@ -59,7 +59,8 @@ pub enum Finished {
 /// Every hand-over is settled once: running the batch again with the same `batch_id`, after its COMMIT
 /// got no answer, changes nothing and answers [`Finished::AlreadyDone`] for what it had settled. An
 /// unknown outcome can be settled later, by evidence ([`super::resolve_unknown()`]) or by another call. An
-/// outcome that comes after the decision moves nothing; one that contradicts it is recorded as evidence.
+/// outcome that comes after the decision moves nothing, and is recorded as evidence when it contradicts that; but
+/// what was sent after all, and waits to be sent once more, is settled as sent.
 ///
 /// A carrier that says the contact has opted out ([`dripline_domain::delivery::Reason::is_stop`]) ends
 /// all of the contact's enrollments, in transactions of their own after this one.
@@ -126,7 +127,8 @@ async fn run(
     }
     let mut books = Books::new(batch_id, actor, now);
     let hearing = Hearing { batch_id, actor, now };
-    hearing.note_late(&mut tx, &late(requests, &finished)).await?;
+    let late = late(requests, &finished);
+    hearing.note_late(&mut tx, &workflows, &late, &mut changes).await?;
     changes.write(&mut tx, &mut books, actor, now).await?;
     commit(tx, Commit::FinishAttempts).await?;
     Ok((finished, stopped))

@@ -1,7 +1,8 @@
 //! Hearing evidence: what each piece says about which attempt, whether it decides, and writing it down.
 //!
 //! The first piece decides: it moves the money, under the locks and by the compare-and-set of every
-//! settlement. A later one meets a decision and moves nothing.
+//! settlement. A later one meets a decision and moves nothing, unless it says that a message was sent
+//! which still waits to be sent once more.
 
 use std::collections::{HashMap, HashSet};
 
@@ -22,7 +23,7 @@ use crate::{StoreError, row};
 /// What a piece of evidence did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resolved {
-    /// It was the first: this is what the delivery became.
+    /// It was the first, or kept a message from being sent twice: this is what the delivery became.
     Decided(Finished),
     /// Somebody else had decided the same. Nothing moved.
     Agreed {
@@ -99,7 +100,7 @@ impl Hearing<'_> {
                 resolved.push(Resolved::NotFound);
                 continue;
             };
-            let done = match attempt.stands(situation) {
+            let done = match attempt.stands(situation)? {
                 Stands::OnTheWire => Resolved::OnTheWire,
                 Stands::Open => {
                     let timings = &timings;
@@ -110,14 +111,24 @@ impl Hearing<'_> {
                     Resolved::Decided(to)
                 }
                 Stands::Decided(finding) => {
-                    let effect = said.evidence.beside(finding);
-                    if effect == Effect::Contradicted || keep == Keep::All {
-                        records.push(situation, attempt.attempt, said, effect, situation.state);
-                    }
                     let state = situation.state;
-                    match effect {
-                        Effect::Contradicted => Resolved::Contradicted { state },
-                        Effect::Agreed | Effect::Decided => Resolved::Agreed { state },
+                    match said.evidence.beside(finding, attempt.is_waiting(situation)) {
+                        effect @ Effect::Overruled => {
+                            self.overrule(situation, attempt, said, &timings, &mut changes)?;
+                            let sent = DeliveryState::Sent;
+                            records.push(situation, attempt.attempt, said, effect, sent);
+                            Resolved::Decided(Finished::Sent)
+                        }
+                        effect @ Effect::Contradicted => {
+                            records.push(situation, attempt.attempt, said, effect, state);
+                            Resolved::Contradicted { state }
+                        }
+                        effect @ (Effect::Agreed | Effect::Decided) => {
+                            if keep == Keep::All {
+                                records.push(situation, attempt.attempt, said, effect, state);
+                            }
+                            Resolved::Agreed { state }
+                        }
                     }
                 }
             };
@@ -128,16 +139,20 @@ impl Hearing<'_> {
         }
         records.write(conn, self).await?;
         changes.end_repeated(conn).await?;
+        changes.end_taken(conn).await?;
         let mut books = Books::new(self.batch_id, self.actor, self.now);
         changes.write(conn, &mut books, self.actor, self.now).await?;
         Ok(resolved)
     }
 
-    /// Keeps what contradicts a decision, of outcomes that came too late to decide anything.
+    /// Keeps what contradicts a decision, of outcomes that came too late to decide anything. What says that a
+    /// message was sent which waits to be sent once more is added to `changes`.
     pub(super) async fn note_late(
         &self,
         conn: &mut PgConnection,
+        workflows: &[WorkflowId],
         pieces: &[Said<'_>],
+        changes: &mut Changes,
     ) -> Result<(), StoreError> {
         if pieces.is_empty() {
             return Ok(());
@@ -145,25 +160,52 @@ impl Hearing<'_> {
         let ids: Vec<i64> = pieces.iter().map(|said| said.delivery_id.0).collect();
         let situations = situation::read(conn, &ids).await?;
         let spoken_of = self.spoken_of(conn, pieces).await?;
+        let timings = situation::read_timings(conn, workflows).await?;
         let mut records = Records::default();
+        let mut overruled = HashSet::new();
         for (place, said) in pieces.iter().enumerate() {
             let (Some(situation), Some(attempt)) =
                 (situations.get(&said.delivery_id), spoken_of.get(&place))
             else {
                 continue;
             };
-            if let Stands::Decided(finding) = attempt.stands(situation)
-                && said.evidence.beside(finding) == Effect::Contradicted
-            {
-                tracing::warn!(
-                    delivery.id = %said.delivery_id, attempt = attempt.attempt,
-                    "a late outcome contradicts what was decided about an attempt"
-                );
-                let effect = Effect::Contradicted;
-                records.push(situation, attempt.attempt, said, effect, situation.state);
-            }
+            let Stands::Decided(finding) = attempt.stands(situation)? else { continue };
+            let effect = said.evidence.beside(finding, attempt.is_waiting(situation));
+            let state = match effect {
+                Effect::Agreed | Effect::Decided => continue,
+                Effect::Contradicted => situation.state,
+                Effect::Overruled if !overruled.insert(said.delivery_id) => continue,
+                Effect::Overruled => {
+                    self.overrule(situation, attempt, said, &timings, changes)?;
+                    DeliveryState::Sent
+                }
+            };
+            tracing::warn!(
+                delivery.id = %said.delivery_id, attempt = attempt.attempt, %effect,
+                "a late outcome contradicts what was decided about an attempt"
+            );
+            records.push(situation, attempt.attempt, said, effect, state);
         }
-        records.write(conn, self).await
+        records.write(conn, self).await?;
+        changes.end_taken(conn).await
+    }
+
+    /// Settles a message that waited to be sent once more as sent by that attempt. Whoever has begun to send it
+    /// meanwhile is found by the compare-and-set of the settlement.
+    fn overrule(
+        &self,
+        situation: &Situation,
+        attempt: &SpokenOf,
+        said: &Said<'_>,
+        timings: &situation::Timings,
+        changes: &mut Changes,
+    ) -> Result<(), StoreError> {
+        let reference = said.carrier_reference.map(str::to_owned);
+        let to = situation.sent_in(attempt.segments, changes, timings, reference, self.now)?;
+        changes.deliveries.push(situation.change(to, None));
+        changes.withdrawn.extend(attempt.ticket_id.clone());
+        changes.taken_after_all.push((situation.delivery_id.0, attempt.attempt));
+        Ok(())
     }
 
     /// The attempts that the pieces speak of, by the pieces' places.
@@ -183,7 +225,9 @@ impl Hearing<'_> {
                 .await?;
         let spoken_of = rows.into_iter().map(|row| {
             let place = usize::try_from(row.place).unwrap_or(0).saturating_sub(1);
-            (place, SpokenOf { attempt: row.attempt, outcome: row.outcome })
+            let segments = u32::try_from(row.segments).unwrap_or(0);
+            let (attempt, outcome, ticket_id) = (row.attempt, row.outcome, row.ticket_id);
+            (place, SpokenOf { attempt, outcome, segments, ticket_id })
         });
         Ok(spoken_of.collect())
     }
@@ -208,6 +252,10 @@ impl Hearing<'_> {
 struct SpokenOf {
     attempt: i32,
     outcome: Option<String>,
+    /// Of its text; 0: it had none to hand over.
+    segments: u32,
+    /// Its delivery's, while that is queued.
+    ticket_id: Option<String>,
 }
 
 /// Whether an attempt is still to be decided about.
@@ -221,12 +269,26 @@ enum Stands {
 }
 
 impl SpokenOf {
-    fn stands(&self, situation: &Situation) -> Stands {
-        match self.outcome.as_deref() {
-            Some("accepted" | "presumed_sent") => Stands::Decided(Finding::Sent),
-            Some("refused" | "not_sent") => Stands::Decided(Finding::NotSent),
+    /// Whether its message waits to be sent once more.
+    fn is_waiting(&self, situation: &Situation) -> bool {
+        situation.state == DeliveryState::Queued && self.segments > 0
+    }
+
+    /// Fails as a race when somebody has decided about the attempt since its delivery was read.
+    fn stands(&self, situation: &Situation) -> Result<Stands, StoreError> {
+        let decided = match self.outcome.as_deref() {
+            Some("accepted" | "presumed_sent") => Some(Finding::Sent),
+            Some("refused" | "not_sent") => Some(Finding::NotSent),
             // Unknown, repeated, or not ended: its delivery knows.
-            _ => match situation.state {
+            _ => None,
+        };
+        let is_last = self.attempt == situation.attempt;
+        Ok(match decided {
+            Some(_) if is_last && situation.state.is_on_the_wire() => {
+                return Err(StoreError::Raced);
+            }
+            Some(finding) => Stands::Decided(finding),
+            None => match situation.state {
                 DeliveryState::Unknown => Stands::Open,
                 DeliveryState::Sending => Stands::OnTheWire,
                 DeliveryState::Sent => Stands::Decided(Finding::Sent),
@@ -235,7 +297,7 @@ impl SpokenOf {
                 | DeliveryState::Cancelled
                 | DeliveryState::Expired => Stands::Decided(Finding::NotSent),
             },
-        }
+        })
     }
 }
 

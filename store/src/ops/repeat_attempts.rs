@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::given_reference::{GivenKey, GivenReference, References};
 use super::situation;
 use super::start_attempts::{self, Found};
+use super::turns::{self, Wish};
 use crate::crash::{Commit, commit};
 use crate::retries::Retries;
 use crate::{Pool, StoreError};
@@ -55,6 +56,8 @@ pub enum StaleRepeat {
     Expired,
     /// Its route is paused.
     RoutePaused,
+    /// Its sender has sent what it may for now.
+    Throttled,
     /// The carrier has no key of it, or keeps it no longer.
     NoKey,
     /// It is not the request that was made, or goes over a route that has changed.
@@ -104,7 +107,7 @@ async fn run(pool: &Pool, clock: &dyn Clock, batch: &Batch<'_>) -> Result<Vec<Re
     let marked_before = marked_before(&mut tx, batch).await?;
     let keys = read_keys(&mut tx, batch.requests).await?;
     let now = clock.now();
-    let mut marks = Marks::default();
+    let mut ready = Vec::with_capacity(batch.requests.len());
     let mut repeats = Vec::with_capacity(batch.requests.len());
     for (place, request) in batch.requests.iter().enumerate() {
         // Taken out, so that a request that comes twice in one batch is marked once.
@@ -119,9 +122,25 @@ async fn run(pool: &Pool, clock: &dyn Clock, batch: &Batch<'_>) -> Result<Vec<Re
         } else if let Some(reason) = stale(&delivery, request, key, now) {
             Repeat::Stale(reason)
         } else {
-            marks.push(place, request, &delivery);
+            ready.push((place, delivery));
             Repeat::Started
         });
+    }
+    let wishes: Vec<Wish<'_>> = ready
+        .iter()
+        .filter_map(|(place, delivery)| {
+            let segments = batch.requests[*place].segments;
+            Some(Wish { place: *place, segments, throttled: delivery.throttled.as_ref()? })
+        })
+        .collect();
+    let waiting = turns::take(&mut tx, &wishes, now).await?;
+    let mut marks = Marks::default();
+    for (place, delivery) in ready {
+        if waiting.contains_key(&place) {
+            repeats[place] = Repeat::Stale(StaleRepeat::Throttled);
+        } else {
+            marks.push(place, &batch.requests[place], &delivery);
+        }
     }
     let marked = marks.write(&mut tx, batch, now).await?;
     for (place, id) in marks.places.iter().zip(&marks.ids) {

@@ -33,7 +33,8 @@ pub struct Resolution {
 ///
 /// What is `unknown` is decided: sent is captured, and its enrollment goes on; not sent is queued again
 /// while its enrollment lives and attempts are left, and else ends and is released. What was decided
-/// before stays as it is, and what says otherwise is recorded beside it. Running the batch again with
+/// before stays as it is, and what says otherwise is recorded beside it; only a message that was sent, and
+/// waits to be sent once more, is settled as sent, so that nobody gets it twice. Running the batch again with
 /// the same `batch_id`, after its COMMIT got no answer, changes nothing and answers
 /// [`Resolved::AlreadyDone`].
 pub async fn resolve_unknown(

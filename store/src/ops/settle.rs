@@ -89,6 +89,8 @@ pub(super) struct Changes {
     pub(super) operation_id: Option<OperationId>,
     /// Deliveries of which it is known that no attempt was sent, none of those that were repeated either.
     pub(super) repeated_not_sent: Vec<i64>,
+    /// Attempts, by their deliveries, that the carrier has taken, though it had been decided otherwise.
+    pub(super) taken_after_all: Vec<(i64, i32)>,
 }
 
 impl Changes {
@@ -123,6 +125,25 @@ impl Changes {
             "UPDATE attempts SET outcome = 'not_sent'
              WHERE delivery_id = ANY ($1) AND outcome = 'repeated'",
             &self.repeated_not_sent,
+        )
+        .execute(conn)
+        .await?;
+        Ok(())
+    }
+
+    /// Ends attempts as accepted that had ended otherwise. Before [`Changes::write`].
+    pub(super) async fn end_taken(&self, conn: &mut PgConnection) -> Result<(), StoreError> {
+        if self.taken_after_all.is_empty() {
+            return Ok(());
+        }
+        let (deliveries, attempts): (Vec<i64>, Vec<i32>) =
+            self.taken_after_all.iter().copied().unzip();
+        sqlx::query!(
+            "UPDATE attempts a SET outcome = 'accepted', reason_code = NULL, reason_text = NULL
+             FROM unnest($1::BIGINT[], $2::INTEGER[]) AS q (delivery_id, attempt)
+             WHERE a.delivery_id = q.delivery_id AND a.attempt = q.attempt",
+            &deliveries,
+            &attempts,
         )
         .execute(conn)
         .await?;

@@ -189,17 +189,29 @@ impl Situation {
         carrier_reference: Option<String>,
         now: DateTime<Utc>,
     ) -> Result<DeliveryTo, StoreError> {
-        let sent_segments = self.attempt_segments.ok_or_else(|| StoreError::Unreadable {
+        let segments = self.attempt_segments.ok_or_else(|| StoreError::Unreadable {
             table: "attempts",
             key: format!("{}/{}", self.delivery_id, self.attempt),
             column: "segments",
         })?;
+        self.sent_in(segments, changes, timings, carrier_reference, now)
+    }
+
+    /// The same, in so many segments.
+    pub(super) fn sent_in(
+        &self,
+        segments: u32,
+        changes: &mut Changes,
+        timings: &Timings,
+        carrier_reference: Option<String>,
+        now: DateTime<Utc>,
+    ) -> Result<DeliveryTo, StoreError> {
         if self.live() {
             changes.enrollments.push(self.go_on(timings, now)?);
         }
         Ok(DeliveryTo::Settled {
             state: DeliveryState::Sent,
-            settlement: Settlement::sent(self.held, sent_segments),
+            settlement: Settlement::sent(self.held, segments),
             carrier_reference,
         })
     }

@@ -237,7 +237,7 @@ pub(super) struct Found {
     pub(super) route_id: Option<RouteId>,
     pub(super) route_paused: bool,
     /// `None`: its route has no throttle.
-    throttled: Option<Throttled>,
+    pub(super) throttled: Option<Throttled>,
 }
 
 impl Found {

@@ -12,8 +12,8 @@ use dripline_domain::money::Micros;
 use dripline_domain::receipt::ReceiptStatus;
 use dripline_store::listing::deliveries::{self, DeliveryDetail, DeliveryFilter};
 use dripline_store::ops::{
-    FinishRequest, Finished, Receipt, ReceiptOf, Received, Resolution, Resolved, StartRequest,
-    opt_out, record_receipts, resolve_unknown,
+    FinishRequest, Finished, Receipt, ReceiptOf, Received, Resolution, Resolved, Start,
+    StartRequest, opt_out, record_receipts, resolve_unknown,
 };
 use dripline_store::plan::{self, Then, UnknownFilter};
 use dripline_store::testing::factory::{PRICE, Scene};
@@ -202,7 +202,7 @@ async fn a_workers_late_outcome_is_compared_with_the_decision() {
         ])
         .await;
     let before = stage.balance(scene.account_id).await;
-    let late = [accepted(), refused(), accepted(), unknown()];
+    let late = [not_sent(), refused(), accepted(), unknown()];
     let late: Vec<_> = lost
         .iter()
         .zip(late)
@@ -217,14 +217,14 @@ async fn a_workers_late_outcome_is_compared_with_the_decision() {
         assert_eq!(stage.finish_as(batch_id, &late).await, vec![Finished::AlreadyDone; 4]);
     }
     assert_eq!(stage.balance(scene.account_id).await, before);
-    assert_eq!(stage.contradicted(&scene).await, 2);
-    for (id, verdict) in [(ids[0], Verdict::Sent), (ids[1], Verdict::NotSent)] {
-        let shown = stage.show(id).await;
-        let [_, piece] = &shown.evidence[..] else { panic!("{:?}", shown.evidence) };
-        assert_eq!((piece.witness, piece.verdict), (Witness::Worker, verdict));
-        assert_eq!(piece.effect, Effect::Contradicted);
+    assert_eq!(stage.contradicted(&scene).await, 1);
+    let shown = stage.show(ids[1]).await;
+    let [_, piece] = &shown.evidence[..] else { panic!("{:?}", shown.evidence) };
+    assert_eq!((piece.witness, piece.verdict), (Witness::Worker, Verdict::NotSent));
+    assert_eq!(piece.effect, Effect::Contradicted);
+    for agreed in [ids[0], ids[2]] {
+        assert_eq!(stage.show(agreed).await.evidence.len(), 1);
     }
-    assert_eq!(stage.show(ids[2]).await.evidence.len(), 1);
     stage.assert_sound().await;
 }
 
@@ -529,8 +529,108 @@ async fn not_sent_after_all_is_settled_by_the_worker_itself_while_nobody_has_dec
     let lost = stage.lose_due().await;
     let finished = stage.finish(&outcomes(&lost, &not_sent())).await;
     assert!(matches!(finished[0], Finished::Requeued { .. }), "{finished:?}");
-    let late = stage.resolve(&[says(lost[0].delivery_id, Evidence::Carrier(Finding::Sent))]).await;
-    assert_eq!(late, [Resolved::Contradicted { state: DeliveryState::Queued }]);
-    assert_eq!(stage.contradicted(&scene).await, 1);
+    assert_eq!(stage.balance(scene.account_id).await.spent, Micros(0));
     stage.assert_sound().await;
+}
+
+/// What waits to be sent again, with how many attempts behind it.
+async fn waits_again(stage: &Stage, steps: usize) -> (Scene, StartRequest) {
+    let scene = Scene::enrolled(stage.pool(), &stage.clock, steps, 1).await;
+    let (tickets, due) = stage.claim_due().await;
+    let starts = requests(&due, 1);
+    stage.start(&starts).await;
+    let finished = stage.finish(&outcomes(&starts, &not_sent())).await;
+    assert!(matches!(finished[0], Finished::Requeued { .. }), "{finished:?}");
+    stage.acknowledge(&tickets).await;
+    (scene, starts[0])
+}
+
+#[tokio::test]
+async fn what_was_sent_after_all_is_not_sent_again() {
+    for witness in
+        [Evidence::Receipt, Evidence::Carrier(Finding::Sent), Evidence::Operator(Finding::Sent)]
+    {
+        let stage = Stage::new().await;
+        let (scene, first) = waits_again(&stage, 2).await;
+        let late = says(first.delivery_id, witness);
+        let batch_id = Uuid::new_v4();
+        let heard = stage.resolve_as(batch_id, std::slice::from_ref(&late)).await;
+        assert_eq!(heard, [Resolved::Decided(Finished::Sent)]);
+        assert_eq!(stage.balance(scene.account_id).await.spent, PRICE);
+        let detail = stage.show(first.delivery_id).await;
+        assert_eq!(detail.delivery.state, DeliveryState::Sent);
+        assert_eq!(detail.attempts[0].outcome.as_deref(), Some("accepted"));
+        let effects: Vec<_> = detail.evidence.iter().map(|piece| piece.effect).collect();
+        assert_eq!(effects, [Effect::Overruled]);
+        // Its ticket is gone, the next step's is there, and saying it again changes nothing.
+        let again = stage.resolve_as(batch_id, std::slice::from_ref(&late)).await;
+        assert_eq!(again, [Resolved::AlreadyDone]);
+        let again = stage.resolve(std::slice::from_ref(&late)).await;
+        assert_eq!(again, [Resolved::Agreed { state: DeliveryState::Sent }]);
+        stage.advance(7_200);
+        let (tickets, due) = stage.claim_due().await;
+        assert_eq!((tickets.len(), due.len()), (1, 1));
+        assert_eq!(due[0].position, 2);
+        assert_eq!(stage.contradicted(&scene).await, 0);
+        stage.assert_sound().await;
+    }
+}
+
+#[tokio::test]
+async fn an_earlier_attempt_that_was_sent_after_all_is_the_one_that_is_paid() {
+    let stage = Stage::new().await;
+    let (scene, first) = waits_again(&stage, 1).await;
+    stage.advance(3_600);
+    let (tickets, due) = stage.claim_due().await;
+    let second = requests(&due, 1);
+    stage.start(&second).await;
+    // While it is on the wire again, nothing can be done but to keep what is said.
+    let late = Resolution {
+        attempt: Some(1),
+        ..says(first.delivery_id, Evidence::Carrier(Finding::Sent))
+    };
+    let heard = stage.resolve(std::slice::from_ref(&late)).await;
+    assert_eq!(heard, [Resolved::Contradicted { state: DeliveryState::Sending }]);
+    stage.finish(&outcomes(&second, &not_sent())).await;
+    stage.acknowledge(&tickets).await;
+    let heard = stage.resolve(std::slice::from_ref(&late)).await;
+    assert_eq!(heard, [Resolved::Decided(Finished::Sent)]);
+    let attempts = stage.show(first.delivery_id).await.attempts;
+    let outcomes: Vec<_> = attempts.iter().map(|one| one.outcome.as_deref()).collect();
+    assert_eq!(outcomes, [Some("accepted"), Some("not_sent")]);
+    assert_eq!(stage.balance(scene.account_id).await.spent, PRICE);
+    stage.assert_sound().await;
+}
+
+#[tokio::test]
+async fn a_worker_that_was_taken_for_dead_keeps_its_message_from_being_sent_again() {
+    let stage = Stage::new().await;
+    let scene = Scene::enrolled(stage.pool(), &stage.clock, 1, 1).await;
+    let lost = stage.lose_due().await;
+    stage.resolve(&[says(lost[0].delivery_id, Evidence::Operator(Finding::NotSent))]).await;
+    let finished = stage.finish(&outcomes(&lost, &accepted())).await;
+    assert_eq!(finished, [Finished::AlreadyDone]);
+    let detail = stage.show(lost[0].delivery_id).await;
+    assert_eq!(detail.delivery.state, DeliveryState::Sent);
+    assert_eq!(detail.delivery.carrier_reference.as_deref(), Some("SM1"));
+    assert_eq!(stage.balance(scene.account_id).await.spent, PRICE);
+    stage.assert_sound().await;
+}
+
+#[tokio::test]
+async fn who_stands_before_the_wire_and_who_says_it_was_sent_do_not_both_win() {
+    for _ in 0..20 {
+        let stage = Stage::new().await;
+        let (_, first) = waits_again(&stage, 1).await;
+        stage.advance(3_600);
+        let (_, due) = stage.claim_due().await;
+        let again = requests(&due, 1);
+        let late = [says(first.delivery_id, Evidence::Carrier(Finding::Sent))];
+        let late = [Resolution { attempt: Some(1), ..late[0].clone() }];
+        let (started, heard) = tokio::join!(stage.start(&again), stage.resolve(&late));
+        let started = matches!(started[0], Start::Started { .. });
+        let settled = heard == [Resolved::Decided(Finished::Sent)];
+        assert_ne!(started, settled, "{heard:?}");
+        stage.assert_sound().await;
+    }
 }

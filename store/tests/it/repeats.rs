@@ -27,7 +27,7 @@ const FULL: i64 = 1_000_000_000_000;
 const LIFETIME: Duration = Duration::from_hours(3);
 const CARRIER: &str = "keyed-carrier";
 
-fn again(start: &StartRequest) -> RepeatRequest {
+pub(crate) fn again(start: &StartRequest) -> RepeatRequest {
     RepeatRequest {
         delivery_id: start.delivery_id,
         attempt: start.attempt,
@@ -51,13 +51,13 @@ impl Stage {
     }
 
     /// The same, and loses the answers.
-    async fn lose_keyed(&self) -> Vec<StartRequest> {
+    pub(crate) async fn lose_keyed(&self) -> Vec<StartRequest> {
         let starts = self.start_keyed().await;
         self.finish(&outcomes(&starts, &unknown())).await;
         starts
     }
 
-    async fn repeat(&self, requests: &[RepeatRequest]) -> Vec<Repeat> {
+    pub(crate) async fn repeat(&self, requests: &[RepeatRequest]) -> Vec<Repeat> {
         self.repeat_as(Uuid::new_v4(), requests).await
     }
 
@@ -71,7 +71,7 @@ impl Stage {
     }
 }
 
-fn next(start: &StartRequest) -> StartRequest {
+pub(crate) fn next(start: &StartRequest) -> StartRequest {
     StartRequest { attempt: start.attempt + 1, ..*start }
 }
 
@@ -134,7 +134,7 @@ async fn that_a_repeated_attempt_was_accepted_decides_though_it_is_heard_late_an
 }
 
 #[tokio::test]
-async fn what_a_journal_tells_after_the_decision_moves_nothing_and_contradicts_once() {
+async fn what_a_journal_tells_after_the_decision_keeps_the_message_from_being_sent_again() {
     let stage = Stage::new().await;
     let scene = Scene::enrolled(stage.pool(), &stage.clock, 1, 1).await;
     let lost = stage.lose_keyed().await;
@@ -142,13 +142,13 @@ async fn what_a_journal_tells_after_the_decision_moves_nothing_and_contradicts_o
     stage.repeat(&[again(&lost[0])]).await;
     stage.finish(&outcomes(&[next(&lost[0])], &unknown())).await;
     stage.resolve(&[says(id, Evidence::Operator(Finding::NotSent))]).await;
-    let before = stage.balance(scene.account_id).await;
     let heard = stage.show(id).await.evidence.len();
     for _ in 0..2 {
         assert_eq!(stage.finish(&outcomes(&lost, &accepted())).await, [Finished::AlreadyDone]);
-        assert_eq!(stage.balance(scene.account_id).await, before);
+        assert_eq!(stage.balance(scene.account_id).await, balance(FULL - PRICE.0, 0, PRICE.0));
         assert_eq!(stage.show(id).await.evidence.len(), heard + 1);
     }
+    assert_eq!(stage.outcomes_of(id).await, ["accepted", "not_sent"]);
     stage.assert_sound().await;
 }
 

@@ -9,8 +9,8 @@ use dripline_domain::clock::{Clock, SystemClock};
 use dripline_domain::ids::RouteId;
 use dripline_domain::throttle::Throttle;
 use dripline_store::ops::{
-    Closing, PostponeRequest, Start, WaitsFor, pause_workflow, postpone, start_attempts,
-    update_route,
+    Closing, PostponeRequest, Repeat, StaleRepeat, Start, WaitsFor, pause_workflow, postpone,
+    start_attempts, update_route,
 };
 use dripline_store::route::{self, RouteDraft};
 use dripline_store::testing::factory::{
@@ -20,15 +20,20 @@ use dripline_store::{delivery::DueDelivery, sender_pace};
 use futures::future::join_all;
 use uuid::Uuid;
 
-use crate::support::{Stage, balance, requests};
+use crate::repeats::{again, next};
+use crate::support::{Stage, balance, outcomes, requests, unknown};
 
 const PER_DAY: u32 = 7;
 
 /// So many contacts of one step over a route with a throttle by the day.
 async fn enrolled(stage: &Stage, contacts: usize) -> (Scene, RouteId) {
+    let throttle = Throttle { segments_per_day: NonZeroU32::new(PER_DAY), ..Throttle::default() };
+    enrolled_under(stage, contacts, throttle).await
+}
+
+async fn enrolled_under(stage: &Stage, contacts: usize, throttle: Throttle) -> (Scene, RouteId) {
     let (pool, clock) = (stage.pool(), &stage.clock);
     let account_id = Account::default().create(pool, clock).await;
-    let throttle = Throttle { segments_per_day: NonZeroU32::new(PER_DAY), ..Throttle::default() };
     let route = Route { throttle, ..Route::default() };
     let route_id = route.create(pool, clock, account_id).await;
     let workflow_id = Workflow::with_steps(1).create(pool, clock, account_id).await;
@@ -111,6 +116,23 @@ async fn eight_workers_share_what_a_sender_may_send_in_a_day() {
     let in_flight = i64::from(PER_DAY) * PRICE.0;
     let all = stage.balance(scene.account_id).await;
     assert_eq!(all, balance(all.available.0, in_flight, 0));
+    stage.assert_sound().await;
+}
+
+#[tokio::test]
+async fn a_request_that_is_made_again_counts_for_its_sender() {
+    avoid_midnight().await;
+    let stage = Stage::new().await;
+    let throttle = Throttle { segments_per_day: NonZeroU32::new(2), ..Throttle::default() };
+    let (_, route_id) = enrolled_under(&stage, 1, throttle).await;
+    let mut last = stage.lose_keyed().await[0];
+    assert_eq!(stage.repeat(&[again(&last)]).await, [Repeat::Started]);
+    last = next(&last);
+    stage.finish(&outcomes(&[last], &unknown())).await;
+    let throttled = [Repeat::Stale(StaleRepeat::Throttled)];
+    assert_eq!(stage.repeat(&[again(&last)]).await, throttled);
+    let paces = sender_pace::list(stage.pool(), route_id).await.unwrap();
+    assert_eq!(paces[0].segments_today, 2);
     stage.assert_sound().await;
 }
 

@@ -34,7 +34,8 @@ const BATCH: usize = 1_000;
 /// Decide about messages of which nobody knows whether the carrier took them.
 ///
 /// One by its id, or with `--state unknown` all that fit. What was decided is never decided again; what
-/// is said later, by the carrier for one, is recorded beside it.
+/// is said later, by the carrier for one, is recorded beside it. Only who says that a message was sent which
+/// waits to be sent again is believed, so that nobody gets it twice.
 #[derive(Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("finding").required(true).args(["sent", "resend"])))]
 #[command(group(clap::ArgGroup::new("which").required(true).args(["delivery", "state"])))]

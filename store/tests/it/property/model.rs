@@ -177,9 +177,12 @@ impl Model {
         true
     }
 
-    /// What evidence makes of the last delivery: something only while nobody knows. Whether it did.
-    pub(super) fn resolve(&mut self, enrollment: usize, sent: bool) -> bool {
-        if self.enrollments[enrollment].last().state != "unknown" {
+    /// What evidence makes of the last delivery: something only while nobody knows, or when it was sent, and
+    /// waits to be sent again. `is_known`: whoever says so knows. Whether it did something.
+    pub(super) fn resolve(&mut self, enrollment: usize, sent: bool, is_known: bool) -> bool {
+        let last = self.enrollments[enrollment].last();
+        let is_waiting = last.state == "queued" && last.text > 0;
+        if last.state != "unknown" && !(is_waiting && sent && is_known) {
             return false;
         }
         if sent {
@@ -243,7 +246,10 @@ impl Model {
 
     /// A delivery that could not be prepared: counts as an attempt.
     pub(super) fn retry(&mut self, enrollment: usize) {
-        self.enrollments[enrollment].last().attempt += 1;
+        let last = self.enrollments[enrollment].last();
+        last.attempt += 1;
+        // The last attempt had no text to hand over.
+        last.text = 0;
         self.try_again(enrollment);
     }
 

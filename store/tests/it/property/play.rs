@@ -255,7 +255,8 @@ impl Play {
         let waiting = self.waiting(enrollment).await?;
         let sent = evidence.verdict().finding() == Finding::Sent;
         let on_the_wire = self.model.in_state(&["sending"]).contains(&enrollment);
-        let expected = self.model.resolve(enrollment, sent);
+        let is_known = evidence != Evidence::Deadline;
+        let expected = self.model.resolve(enrollment, sent, is_known);
         let batch_id = Uuid::new_v4();
         let piece = [says(waiting.delivery_id, evidence)];
         let (pool, clock) = (self.pool(), &self.clock);
@@ -288,7 +289,7 @@ impl Play {
             carrier_reference: None,
             reason: None,
         }];
-        let expected = self.model.resolve(enrollment, true);
+        let expected = self.model.resolve(enrollment, true, true);
         let batch_id = Uuid::new_v4();
         let received =
             record_receipts(self.pool(), &self.clock, &POLICY, ACTOR, batch_id, &receipt).await;
