@@ -14,6 +14,7 @@ pub mod ledger;
 pub mod money;
 pub mod named;
 pub mod phone;
+pub mod plugin_log;
 pub mod receipt;
 pub mod retry;
 pub mod segment;

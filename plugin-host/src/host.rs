@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use dripline_domain::clock::{Clock, SystemClock};
 use dripline_domain::contact::Fields;
+use dripline_domain::ids::RouteId;
 use futures::future::try_join_all;
 
 use crate::cache::Cache;
@@ -15,6 +16,7 @@ use crate::engine::Engine;
 use crate::error::{HostError, LoadError, PluginError};
 use crate::http::{Request, Response};
 use crate::limits::Limits;
+use crate::log::{LogKeeper, Speaker};
 use crate::manifest::Manifest;
 use crate::message::{Accepted, CallError, Outgoing, Question, Settings};
 use crate::registry::{CarrierReady, Loader, Plugin, PluginInfo, PluginKind, Registry};
@@ -35,6 +37,8 @@ pub struct HostOptions {
     pub threads: NonZeroUsize,
     /// What plugins are told about the time.
     pub clock: Arc<dyn Clock>,
+    /// Keeps what plugins log, beside the process's own log.
+    pub log_keeper: Option<Arc<dyn LogKeeper>>,
 }
 
 impl Default for HostOptions {
@@ -45,13 +49,18 @@ impl Default for HostOptions {
             cache_directory: None,
             threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             clock: Arc::new(SystemClock),
+            log_keeper: None,
         }
     }
 }
 
 /// Loads plugins and calls them. Cheap to clone; clones share everything.
 #[derive(Clone)]
-pub struct PluginHost(Arc<Inner>);
+pub struct PluginHost {
+    shared: Arc<Inner>,
+    /// For which route it works, if for one: what plugins log is kept with it.
+    route: Option<RouteId>,
+}
 
 struct Inner {
     engine: Engine,
@@ -62,6 +71,7 @@ struct Inner {
     registry: Registry,
     /// One plugin is loaded at a time, so that loading needs one instance slot only.
     loading: Mutex<()>,
+    log_keeper: Option<Arc<dyn LogKeeper>>,
 }
 
 impl std::fmt::Debug for PluginHost {
@@ -73,7 +83,7 @@ impl std::fmt::Debug for PluginHost {
 impl PluginHost {
     /// A host without plugins. Starts its threads.
     pub fn new(options: HostOptions) -> Result<Self, HostError> {
-        let HostOptions { limits, cache_directory, threads, clock } = options;
+        let HostOptions { limits, cache_directory, threads, clock, log_keeper } = options;
         // Each thread has one instance at a time and loading another, so the pool can never be
         // exhausted. One to spare.
         let slots = u32::try_from(threads.get()).unwrap_or(u32::MAX - 2) + 2;
@@ -81,7 +91,7 @@ impl PluginHost {
         let cache =
             cache_directory.map(|directory| Cache::open(&directory, &engine.wasm)).transpose()?;
         let threads = CpuThreads::start(threads.get())?;
-        Ok(Self(Arc::new(Inner {
+        let shared = Arc::new(Inner {
             engine,
             limits,
             cache,
@@ -89,12 +99,20 @@ impl PluginHost {
             threads,
             registry: Registry::default(),
             loading: Mutex::new(()),
-        })))
+            log_keeper,
+        });
+        Ok(Self { shared, route: None })
+    }
+
+    /// The same host, working for a route: what plugins log is kept with it.
+    #[must_use]
+    pub fn on_route(&self, route: RouteId) -> Self {
+        Self { shared: Arc::clone(&self.shared), route: Some(route) }
     }
 
     /// What plugins may use.
     pub fn limits(&self) -> &Limits {
-        &self.0.limits
+        &self.shared.limits
     }
 
     /// Loads every `NAME.wasm` of a directory, in the order of their names, under the name of its
@@ -119,8 +137,8 @@ impl PluginHost {
         // Looked at before it is read: a plugin's file may be anything.
         let size = std::fs::metadata(path).map_err(read)?.len();
         let actual_bytes = usize::try_from(size).unwrap_or(usize::MAX);
-        if actual_bytes > self.0.limits.file_bytes {
-            let limit_bytes = self.0.limits.file_bytes;
+        if actual_bytes > self.shared.limits.file_bytes {
+            let limit_bytes = self.shared.limits.file_bytes;
             return Err(LoadError::TooLarge { plugin: name, limit_bytes, actual_bytes });
         }
         self.load(&name, &std::fs::read(path).map_err(read)?)
@@ -138,7 +156,7 @@ impl PluginHost {
         bytes: &[u8],
         check: impl FnOnce(&PluginInfo) -> Result<(), LoadError>,
     ) -> Result<PluginInfo, LoadError> {
-        let inner = &self.0;
+        let inner = &self.shared;
         let _one_at_a_time = inner.loading.lock().unwrap_or_else(PoisonError::into_inner);
         let loader = Loader {
             engine: &inner.engine,
@@ -162,7 +180,7 @@ impl PluginHost {
 
     /// Makes a plugin unavailable. Calls under way finish. Gives whether there was one of that name.
     pub fn unload(&self, name: &str) -> bool {
-        let removed = self.0.registry.remove(name);
+        let removed = self.shared.registry.remove(name);
         if removed {
             tracing::info!(plugin = name, "plugin unloaded");
         }
@@ -171,7 +189,7 @@ impl PluginHost {
 
     /// How often plugins have been loaded and unloaded. What was made of a manifest holds while this stays.
     pub fn changes(&self) -> u64 {
-        self.0.registry.changes()
+        self.shared.registry.changes()
     }
 
     /// Checks a component as [`PluginHost::load`] does, and that it is the one with this digest and asks for
@@ -201,12 +219,12 @@ impl PluginHost {
 
     /// Every loaded plugin, by name.
     pub fn plugins(&self) -> Vec<PluginInfo> {
-        self.0.registry.list()
+        self.shared.registry.list()
     }
 
     /// What a carrier says about itself; `None` when no carrier of this name is loaded.
     pub fn manifest(&self, carrier: &str) -> Option<Arc<Manifest>> {
-        self.0.registry.get(carrier, PluginKind::Carrier).ok()?.info.manifest.clone()
+        self.shared.registry.get(carrier, PluginKind::Carrier).ok()?.info.manifest.clone()
     }
 
     /// The fields that a template reads, sorted, or what is wrong with it.
@@ -217,7 +235,7 @@ impl PluginHost {
     ) -> Result<Vec<String>, RenderCheckError> {
         let call = Call::new(self, renderer, PluginKind::Renderer)?;
         let template = template.to_owned();
-        self.0
+        self.shared
             .threads
             .run(move || {
                 let pre = call.plugin.ready.renderer();
@@ -245,7 +263,7 @@ impl PluginHost {
         audience: Arc<[Fields]>,
         each: impl Fn(String) -> T + Clone + Send + 'static,
     ) -> Result<Vec<Result<T, RenderError>>, PluginError> {
-        let chunk = self.0.limits.render_chunk.max(1);
+        let chunk = self.shared.limits.render_chunk.max(1);
         let chunks = (0..audience.len()).step_by(chunk).map(|start| {
             let call = Call::new(self, renderer, PluginKind::Renderer);
             let (template, audience) = (Arc::clone(&template), Arc::clone(&audience));
@@ -259,7 +277,7 @@ impl PluginHost {
                     let audience = &audience[start..end];
                     renderer::render(call.setting(&secrets), pre, &template, audience, each)
                 };
-                self.0.threads.run(render).await?
+                self.shared.threads.run(render).await?
             }
         });
         let chunks = try_join_all(chunks).await?;
@@ -370,7 +388,7 @@ impl PluginHost {
         let run = async {
             let call = Call::new(self, carrier, PluginKind::Carrier)?;
             let batch = move || call_batch(call.setting(&secrets), call.plugin.ready.carrier());
-            self.0.threads.run(batch).await
+            self.shared.threads.run(batch).await
         };
         match run.await {
             Ok(results) => results,
@@ -380,7 +398,7 @@ impl PluginHost {
 
     /// How many threads run plugins.
     pub fn threads(&self) -> usize {
-        self.0.threads.count()
+        self.shared.threads.count()
     }
 }
 
@@ -388,13 +406,15 @@ impl PluginHost {
 struct Call {
     host: Arc<Inner>,
     plugin: Arc<Plugin>,
+    route: Option<RouteId>,
     now: chrono::DateTime<chrono::Utc>,
 }
 
 impl Call {
     fn new(host: &PluginHost, name: &str, kind: PluginKind) -> Result<Self, PluginError> {
-        let plugin = host.0.registry.get(name, kind)?;
-        Ok(Self { host: Arc::clone(&host.0), plugin, now: host.0.clock.now() })
+        let plugin = host.shared.registry.get(name, kind)?;
+        let now = host.shared.clock.now();
+        Ok(Self { host: Arc::clone(&host.shared), plugin, route: host.route, now })
     }
 
     fn setting<'a>(&'a self, secrets: &'a Secrets) -> Setting<'a> {
@@ -405,6 +425,12 @@ impl Call {
             kind: self.plugin.info.kind,
             now: self.now,
             secrets,
+            speaker: Speaker {
+                plugin: &self.plugin.info.name,
+                digest: &self.plugin.info.digest,
+                route: self.route,
+                keeper: self.host.log_keeper.as_ref(),
+            },
         }
     }
 }

@@ -63,6 +63,7 @@ pub use error::{HostError, LoadError, PluginError};
 pub use host::{HostOptions, PluginHost};
 pub use http::{Credential, Header, Request, Response};
 pub use limits::Limits;
+pub use log::{LogKeeper, LogLine, Said};
 pub use manifest::{DuplicateClass, Manifest, SettingSchema, SettingsError};
 pub use message::{
     Accepted, Attribute, CallError, Failure, FailureClass, Outgoing, Question, Settings,

@@ -19,6 +19,7 @@ use crate::engine::Engine;
 use crate::error::{LoadError, PluginError};
 use crate::inspect;
 use crate::limits::Limits;
+use crate::log::Speaker;
 use crate::manifest::Manifest;
 use crate::session::Setting;
 use crate::state::State;
@@ -267,6 +268,7 @@ impl Loader<'_> {
             kind,
             now: self.now,
             secrets: &Secrets::default(),
+            speaker: Speaker::unkept(name),
         };
         let failed = |source| LoadError::SelfCheck { plugin: name.to_owned(), source };
         match ready {

@@ -8,6 +8,7 @@ use crate::egress::Secrets;
 use crate::engine::{Engine, STACK_BYTES};
 use crate::error::PluginError;
 use crate::limits::{Limits, Refusal};
+use crate::log::Speaker;
 use crate::outcome::{REASON_CHARS, masked};
 use crate::registry::PluginKind;
 use crate::state::{self, State};
@@ -22,6 +23,8 @@ pub(crate) struct Setting<'a> {
     pub(crate) now: DateTime<Utc>,
     /// What it may sign and verify with, without ever seeing it.
     pub(crate) secrets: &'a Secrets,
+    /// Whose lines are its lines.
+    pub(crate) speaker: Speaker<'a>,
 }
 
 /// A plugin's instance, made when it is first called and dropped with the batch. After a failure the
@@ -98,8 +101,7 @@ where
     }
 
     fn instantiate(&self) -> Result<(Store<State>, P), PluginError> {
-        let Setting { engine, limits, plugin, kind, now, secrets } = self.setting;
-        let mut store = state::store(engine, limits, plugin, kind, now, secrets);
+        let mut store = state::store(&self.setting);
         match (self.instantiate)(&mut store) {
             Ok(instance) => Ok((store, instance)),
             Err(error) => Err(plugin_error(self.setting, "start", &error, store.data())),

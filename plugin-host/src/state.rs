@@ -1,15 +1,13 @@
 //! What the host keeps for one instance.
 
-use chrono::{DateTime, Utc};
 use wasmtime::Store;
 
 use crate::deadline::Deadline;
-use crate::egress::Secrets;
-use crate::engine::Engine;
 use crate::keyed::Keys;
-use crate::limits::{Limiter, Limits};
+use crate::limits::Limiter;
 use crate::log::LogSink;
 use crate::registry::PluginKind;
+use crate::session::Setting;
 use crate::wasi::Neutral;
 
 /// A store's data.
@@ -22,14 +20,8 @@ pub(crate) struct State {
 }
 
 /// A fresh store for one batch.
-pub(crate) fn store(
-    engine: &Engine,
-    limits: &Limits,
-    plugin: &str,
-    kind: PluginKind,
-    now: DateTime<Utc>,
-    secrets: &Secrets,
-) -> Store<State> {
+pub(crate) fn store(setting: &Setting<'_>) -> Store<State> {
+    let Setting { engine, limits, kind, now, secrets, speaker, .. } = *setting;
     let (memory, deadline) = match kind {
         PluginKind::Renderer => (limits.renderer_memory_bytes, limits.render_deadline),
         PluginKind::Carrier => (limits.carrier_memory_bytes, limits.carrier_deadline),
@@ -38,7 +30,7 @@ pub(crate) fn store(
         limiter: Limiter::new(limits, memory),
         deadline: Deadline::new(deadline),
         wasi: Neutral::new(now),
-        log: LogSink::new(plugin, limits),
+        log: LogSink::new(speaker, limits),
         keys: Keys::new(secrets.clone()),
     };
     let mut store = Store::new(&engine.wasm, state);

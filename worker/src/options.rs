@@ -77,6 +77,7 @@ pub fn plugins(plugins: &Plugins, clock: Arc<dyn Clock>) -> HostOptions {
         cache_directory: Some(plugins.cache_directory.clone()),
         threads: plugins.threads.and_then(NonZeroUsize::new).unwrap_or(defaults.threads),
         clock,
+        log_keeper: None,
     }
 }
 

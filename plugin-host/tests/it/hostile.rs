@@ -4,9 +4,14 @@ use std::io::Write;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use dripline_plugin_host::{Limits, PluginError, PluginHost, RenderCheckError, RenderError};
+use dripline_domain::ids::RouteId;
+use dripline_domain::plugin_log::LogLevel;
+use dripline_plugin_host::{
+    HostOptions, Limits, LogKeeper, LogLine, PluginError, PluginHost, RenderCheckError,
+    RenderError, Said,
+};
 
-use crate::fixtures::{audience, host, host_with};
+use crate::fixtures::{audience, component, host, host_with};
 
 const HOSTILE: &str = "hostile-renderer";
 
@@ -179,6 +184,51 @@ async fn a_flood_of_log_lines_is_cut_off() {
     // One event, one line, whatever the guest writes.
     assert!(lines.iter().all(|line| line.contains("[number] forged")), "{text}");
     assert!(text.contains("dropped=9981"), "{text}");
+}
+
+#[tokio::test]
+async fn what_is_logged_is_kept_with_its_route_and_no_flood_of_it() {
+    let kept = Arc::new(Kept::default());
+    let options = HostOptions { log_keeper: Some(kept.clone()), ..HostOptions::default() };
+    let host = PluginHost::new(options).unwrap();
+    let info = host.load(HOSTILE, &component(HOSTILE)).unwrap();
+    render(&host.on_route(RouteId(7)), "log-flood", &["Ann"]).await.unwrap();
+    // Whoever says nothing is not heard of.
+    render(&host, "echo", &["Ann"]).await.unwrap();
+    render(&host, "log-flood", &["Ann"]).await.unwrap();
+    let line = |number| LogLine {
+        level: LogLevel::Error,
+        message: format!("line {number} for [number] forged"),
+    };
+    let batch = |route| Batch {
+        plugin: HOSTILE.to_owned(),
+        digest: info.digest.clone(),
+        route,
+        lines: (0..20).map(line).collect(),
+        dropped: 9_981,
+    };
+    assert_eq!(*kept.0.lock().unwrap(), [batch(Some(RouteId(7))), batch(None)]);
+}
+
+/// What was said in a batch.
+#[derive(Debug, PartialEq, Eq)]
+struct Batch {
+    plugin: String,
+    digest: String,
+    route: Option<RouteId>,
+    lines: Vec<LogLine>,
+    dropped: u64,
+}
+
+#[derive(Debug, Default)]
+struct Kept(Mutex<Vec<Batch>>);
+
+impl LogKeeper for Kept {
+    fn keep(&self, said: Said<'_>) {
+        let Said { plugin, digest, route, lines, dropped } = said;
+        let (plugin, digest) = (plugin.to_owned(), digest.to_owned());
+        self.0.lock().unwrap().push(Batch { plugin, digest, route, lines, dropped });
+    }
 }
 
 /// Everything that this process logs.

@@ -1,5 +1,6 @@
-//! The plugin's own log lines. The host limits their rate, redacts them, and shows them to the
-//! plugin's author; they are no way to pass data on.
+//! The plugin's own log lines. The host limits their rate, redacts them, and keeps the newest ones for operators, who
+//! read them by `dripline plugin logs`; they are no way to pass data on. Never log a message's text, a phone number, a
+//! name, or a carrier's answer as a whole: only numbers of seven digits and more are masked.
 
 /// How much a line matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
