@@ -182,6 +182,8 @@ pub fn scenes(point: &str) -> Vec<Passages> {
         Some("pause-route") => return of(PauseRoute),
         Some("reopen-route" | "wake-waiting") => return of(ResumeRoute),
         Some("record-plugin-load") => return vec![(Scene::Installed, 0)],
+        // The carrier of that scene says something about each request.
+        Some("write-plugin-log") => return vec![(Scene::Keyed, 0)],
         Some("halt-route" | "postpone") => return vec![(Scene::Away, 2)],
         Some("resume-route") => return vec![(Scene::Back, 0)],
         Some("claim-inquiries" | "forget-inquiries") => return vec![(Scene::Keyed, 2)],

@@ -88,6 +88,8 @@ commits! {
     RecordReceipts = "record-receipts",
     /// What a worker made of a plugin's version.
     RecordPluginLoad = "record-plugin-load",
+    /// A batch of lines that plugins logged.
+    WritePluginLog = "write-plugin-log",
     /// A plugin that goes out of force.
     RemovePlugin = "remove-plugin",
     /// The end of one contact's enrollment.

@@ -29,6 +29,7 @@ pub mod listing;
 pub mod operation;
 pub mod plan;
 pub mod plugin;
+pub mod plugin_log;
 pub mod position;
 pub mod queue;
 pub mod route;

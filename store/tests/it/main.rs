@@ -18,6 +18,7 @@ mod lost_answers;
 mod money;
 mod operations;
 mod order;
+mod plugin_log;
 mod plugins;
 mod postpone;
 mod property;
