@@ -12,6 +12,7 @@ use dripline_store::Pool;
 use dripline_worker::daemon::{Daemon, Parts};
 use dripline_worker::journal::JournalOptions;
 use dripline_worker::lifecycle::Stop;
+use dripline_worker::plugin_log::PluginLog;
 
 use crate::carrier::Carrier;
 use crate::database::analyze;
@@ -126,6 +127,7 @@ pub(crate) async fn deliver(
         clock: lab.clock.clone(),
         plugins: lab.plugins.clone(),
         installed: Arc::default(),
+        plugin_log: Arc::new(PluginLog::new(lab.clock.clone())),
         wire,
         journal,
         stop: stop.clone(),

@@ -13,6 +13,7 @@ use dripline_plugin_host::PluginHost;
 use dripline_plugin_host::egress::Wire;
 use dripline_store::worker_registry::{self, Registration};
 use dripline_store::{Pool, installation};
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::environment::{Batches, Environment};
@@ -21,6 +22,7 @@ use crate::jobs::deliver::Deliver;
 use crate::journal::{Journal, JournalOptions};
 use crate::lifecycle::Stop;
 use crate::outage::Outage;
+use crate::plugin_log::{self, PluginLog};
 use crate::queue::{Claims, Queue, QueueFailure, QueueOptions, TicketBackend};
 use crate::sweeps::{self, SweepOptions};
 
@@ -35,6 +37,8 @@ pub struct Parts {
     pub plugins: PluginHost,
     /// Which of them were installed in the database.
     pub installed: Arc<Installed>,
+    /// What they log.
+    pub plugin_log: Arc<PluginLog>,
     /// The way out.
     pub wire: Arc<dyn Wire>,
     /// Where journals are.
@@ -82,7 +86,8 @@ pub enum Ended {
 impl Daemon {
     /// Registers this process under a fresh name. Waits for the database if it has to.
     pub async fn register(parts: Parts, options: DaemonOptions) -> anyhow::Result<Self> {
-        let Parts { pool, clock, plugins, installed, wire, journal: journals, stop } = parts;
+        let Parts { pool, clock, plugins, installed, plugin_log, wire, journal: journals, stop } =
+            parts;
         let stop = stop.child();
         let outage = Arc::new(Outage::new(stop.clone(), options.database_timeout));
         let installation_id = outage
@@ -112,6 +117,7 @@ impl Daemon {
             max_claims: options.max_claims,
             plugins,
             installed,
+            plugin_log,
             wire,
             batches: options.batches,
         };
@@ -130,6 +136,9 @@ impl Daemon {
         let queue = Arc::new(Queue::new(registration, &environment, options.queue));
         let deliver = Arc::new(Deliver::start(environment.clone()));
         let sweeps = sweeps::start(&environment, &deliver, options.sweeps);
+        // Longer than the queue: what is finished after the stop is logged too.
+        let (running, end) = oneshot::channel();
+        let writing = tokio::spawn(plugin_log::write_down(environment.clone(), end));
         let backend = queue.clone();
         let monitor = Monitor::new().register(move |_| {
             let deliver = deliver.clone();
@@ -147,6 +156,8 @@ impl Daemon {
         };
         monitor.run_with_signal(stopping).await.context("run the queue")?;
         drop(sweeps);
+        drop(running);
+        writing.await.context("write down what plugins log")?;
         environment.journal.clone().close().await;
         match queue.failure() {
             None => Ok(Ended::Stopped),

@@ -17,6 +17,7 @@ use crate::installed::Installed;
 use crate::journal::Journal;
 use crate::lifecycle::Stop;
 use crate::outage::Outage;
+use crate::plugin_log::PluginLog;
 
 /// Everything that a handler is given, and nothing else: no globals, no environment variables.
 #[derive(Debug)]
@@ -47,6 +48,8 @@ pub struct Environment {
     pub plugins: PluginHost,
     /// Which of them were installed in the database.
     pub installed: Arc<Installed>,
+    /// What they log, until it is written down.
+    pub plugin_log: Arc<PluginLog>,
     /// The one HTTP door, or what stands in for it in a bench.
     pub wire: Arc<dyn Wire>,
     /// How large batches may grow and how many may run at once.

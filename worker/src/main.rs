@@ -9,13 +9,13 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::Parser;
 use dripline_config::Settings;
-use dripline_domain::clock::Clock;
-use dripline_plugin_host::PluginHost;
 use dripline_plugin_host::egress::Egress;
+use dripline_plugin_host::{HostOptions, PluginHost};
 use dripline_store::{ConnectOptions, Pool, SchemaStatus, embedded};
 use dripline_worker::daemon::{Daemon, Ended, Parts};
 use dripline_worker::installed::Installed;
 use dripline_worker::lifecycle::{Stop, StopSignals};
+use dripline_worker::plugin_log::PluginLog;
 use dripline_worker::{clock, open_files, options, telemetry};
 
 /// After everything was abandoned, how long the rest of the process may take to notice.
@@ -83,11 +83,14 @@ async fn work(arguments: &Arguments, settings: &Settings, stop: Stop) -> anyhow:
     let clock = clock::start();
     let pool = connect(settings).await?;
     check_schema(&pool, arguments.migrate).await?;
-    let (plugins, installed) = load_plugins(settings, &pool, clock.clone()).await?;
+    let plugin_log = Arc::new(PluginLog::new(clock.clone()));
+    let options = options::plugins(&settings.plugins, clock.clone(), plugin_log.clone());
+    let (plugins, installed) = load_plugins(settings, &pool, options).await?;
     let parts = Parts {
         pool,
         plugins,
         installed,
+        plugin_log,
         wire: Arc::new(Egress::new(options::egress(&settings.worker))),
         journal: options::journal(settings),
         clock,
@@ -146,10 +149,9 @@ async fn check_schema(pool: &Pool, migrate: bool) -> anyhow::Result<()> {
 async fn load_plugins(
     settings: &Settings,
     pool: &Pool,
-    clock: Arc<dyn Clock>,
+    options: HostOptions,
 ) -> anyhow::Result<(PluginHost, Arc<Installed>)> {
-    let host = PluginHost::new(options::plugins(&settings.plugins, clock))
-        .context("start the plugin host")?;
+    let host = PluginHost::new(options).context("start the plugin host")?;
     let directory = settings.plugins.directory.clone();
     let shown = directory.display().to_string();
     if directory.exists() {

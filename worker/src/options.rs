@@ -6,7 +6,7 @@ use std::sync::Arc;
 use dripline_config::{PluginKindLimits, Plugins, Settings, Worker};
 use dripline_domain::clock::Clock;
 use dripline_plugin_host::egress::EgressOptions;
-use dripline_plugin_host::{HostOptions, Limits};
+use dripline_plugin_host::{HostOptions, Limits, LogKeeper};
 use dripline_store::embedded::EmbeddedOptions;
 
 use crate::batch::BatchLimits;
@@ -59,8 +59,12 @@ pub fn journal(settings: &Settings) -> JournalOptions {
     JournalOptions { directory: settings.journal_dir(), max_bytes: settings.worker.journal_bytes() }
 }
 
-/// How plugins run under these settings.
-pub fn plugins(plugins: &Plugins, clock: Arc<dyn Clock>) -> HostOptions {
+/// How plugins run under these settings, and who keeps what they log.
+pub fn plugins(
+    plugins: &Plugins,
+    clock: Arc<dyn Clock>,
+    log_keeper: Arc<dyn LogKeeper>,
+) -> HostOptions {
     let defaults = HostOptions::default();
     let bytes = |limits: &PluginKindLimits| saturate(limits.memory_bytes());
     HostOptions {
@@ -77,7 +81,7 @@ pub fn plugins(plugins: &Plugins, clock: Arc<dyn Clock>) -> HostOptions {
         cache_directory: Some(plugins.cache_directory.clone()),
         threads: plugins.threads.and_then(NonZeroUsize::new).unwrap_or(defaults.threads),
         clock,
-        log_keeper: None,
+        log_keeper: Some(log_keeper),
     }
 }
 

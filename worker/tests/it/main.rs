@@ -11,6 +11,7 @@ mod half_open;
 mod hostile;
 mod journal;
 mod outage;
+mod plugin_log;
 mod plugins;
 mod poison;
 mod routes;

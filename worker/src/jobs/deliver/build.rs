@@ -117,6 +117,7 @@ async fn build(plugins: &PluginHost, batch: Vec<(Arc<ReadyRoute>, Outgoing)>) ->
         let messages = group.take();
         let route = &group.route;
         let built = plugins
+            .on_route(route.route_id)
             .build_requests(&route.carrier, &route.settings, route.grant.secrets(), messages)
             .await;
         answers.fill(&group, built);

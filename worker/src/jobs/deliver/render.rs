@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use dripline_domain::contact::Fields;
-use dripline_domain::ids::StepId;
+use dripline_domain::ids::{RouteId, StepId};
 use dripline_plugin_host::{CallError, Failure, FailureClass, PluginError, RenderError};
 use dripline_store::delivery::DueDelivery;
 
@@ -18,6 +18,8 @@ type Rendered = Result<Result<String, RenderError>, PluginError>;
 #[derive(Debug)]
 struct Request {
     step_id: StepId,
+    /// The step's; a step has one.
+    route_id: RouteId,
     renderer: Arc<str>,
     template: Arc<str>,
     fields: Fields,
@@ -44,6 +46,7 @@ impl Render {
     pub(super) async fn call(&self, delivery: &mut DueDelivery) -> Result<String, Outcome> {
         let request = Request {
             step_id: delivery.step_id,
+            route_id: delivery.route.route_id,
             renderer: delivery.renderer.clone(),
             template: delivery.template.clone(),
             fields: std::mem::take(&mut delivery.fields),
@@ -83,6 +86,7 @@ async fn render(environment: &Environment, batch: Vec<Request>) -> Vec<Rendered>
     let mut steps: HashMap<StepId, Audience> = HashMap::new();
     for (place, request) in batch.into_iter().enumerate() {
         let audience = steps.entry(request.step_id).or_insert_with(|| Audience {
+            route_id: request.route_id,
             renderer: request.renderer,
             template: request.template,
             places: Vec::new(),
@@ -93,8 +97,9 @@ async fn render(environment: &Environment, batch: Vec<Request>) -> Vec<Rendered>
     }
     let mut answers: Vec<Option<Rendered>> = std::iter::repeat_with(|| None).take(count).collect();
     for audience in steps.into_values() {
-        let Audience { renderer, template, places, fields } = audience;
-        match environment.plugins.render(&renderer, template, fields).await {
+        let Audience { route_id, renderer, template, places, fields } = audience;
+        let plugins = environment.plugins.on_route(route_id);
+        match plugins.render(&renderer, template, fields).await {
             Ok(texts) => {
                 for (place, text) in places.into_iter().zip(texts) {
                     answers[place] = Some(Ok(text));
@@ -111,6 +116,7 @@ async fn render(environment: &Environment, batch: Vec<Request>) -> Vec<Rendered>
 }
 
 struct Audience {
+    route_id: RouteId,
     renderer: Arc<str>,
     template: Arc<str>,
     places: Vec<usize>,

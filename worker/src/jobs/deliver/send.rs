@@ -129,6 +129,7 @@ async fn read(plugins: &PluginHost, batch: Vec<(Arc<ReadyRoute>, Response)>) -> 
     for mut group in groups {
         let responses = group.take();
         let route = &group.route;
+        let plugins = plugins.on_route(route.route_id);
         let read = plugins.read_responses(&route.carrier, &route.settings, responses).await;
         answers.fill(&group, read);
     }
