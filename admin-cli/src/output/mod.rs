@@ -54,14 +54,27 @@ impl Output {
         self.raw(text.as_bytes())
     }
 
+    /// Writes one report of many that come one by one, which in JSON is one line. Gives whether there is still
+    /// somebody who reads.
+    pub(crate) fn next(&mut self, report: &impl Report) -> anyhow::Result<bool> {
+        let text = match self.format {
+            Format::Table => {
+                let mut page = Page::new(io::stdout().is_terminal());
+                report.lay_out(&mut page);
+                page.finish()
+            }
+            Format::Json => {
+                let json = serde_json::to_string(report).context("write JSON")?;
+                sanitise::escape_json(&json) + "\n"
+            }
+        };
+        write(text.as_bytes())
+    }
+
     /// Writes bytes to stdout as they are: only for files that Dripline itself composes.
     #[expect(clippy::unused_self, reason = "shares the receiver with `data`, its counterpart")]
     pub(crate) fn raw(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
-        let mut stdout = io::stdout().lock();
-        match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            result => result.context("write to stdout"),
-        }
+        write(bytes).map(drop)
     }
 
     /// Shows a report on stderr, for a person who is about to be asked about it.
@@ -82,5 +95,15 @@ impl Output {
     /// Whether stdout carries JSON.
     pub(crate) fn is_json(&self) -> bool {
         self.format == Format::Json
+    }
+}
+
+/// Writes to stdout. Gives whether the reader is still there.
+fn write(bytes: &[u8]) -> anyhow::Result<bool> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error).context("write to stdout"),
     }
 }

@@ -10,6 +10,7 @@ mod enrollment;
 mod manual;
 mod operation;
 mod plugin;
+mod plugin_logs;
 mod prompt;
 mod removal;
 mod requeue;

@@ -34,7 +34,12 @@ async fn nothing_untrusted_reaches_the_terminal_raw() {
     session.sql(&format!(
         "INSERT INTO audit_trail (actor, action, subject, created_at) VALUES ('{EVIL}', 'x', 'x', now())"
     ));
+    session.sql(&format!(
+        "INSERT INTO plugin_logs (plugin, digest, worker_id, level, message, written_at)
+         VALUES ('{EVIL}', '{EVIL}', 1, 'info', '{EVIL}', now())"
+    ));
     for command in [
+        "plugin logs",
         "contact list",
         "contact show +393331234511",
         "workflow list",

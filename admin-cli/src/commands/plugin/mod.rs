@@ -4,6 +4,7 @@ mod build;
 mod check;
 mod install;
 mod list;
+mod logs;
 mod new;
 mod remove;
 mod report;
@@ -30,6 +31,7 @@ pub(crate) enum Command {
     Install(install::Args),
     Remove(remove::Args),
     Rollback(rollback::Args),
+    Logs(logs::Args),
 }
 
 /// Runs one of them.
@@ -45,5 +47,6 @@ pub(crate) async fn run(command: Command, ctx: &Context, out: &mut Output) -> an
         Command::Install(args) => install::run(args, ctx, out).await,
         Command::Remove(args) => remove::run(args, ctx, out).await,
         Command::Rollback(args) => rollback::run(args, ctx, out).await,
+        Command::Logs(args) => logs::run(args, ctx, out).await,
     }
 }
