@@ -55,7 +55,7 @@ async fn a_route_has_a_pool_of_senders_and_limits() {
 async fn a_route_fails_over_to_another_one() {
     let mut session = Session::new().await;
     session.quiet("account create acme --currency EUR");
-    session.file("route.toml", &format!("failover = \"main\"\n{FILE}"));
+    session.file("route.toml", format!("failover = \"main\"\n{FILE}"));
     session.run("route add --file route.toml");
     session.quiet(ROUTE);
     session.run("route add --file route.toml");
