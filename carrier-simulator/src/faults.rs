@@ -16,6 +16,11 @@
 //! [[rules]]
 //! probability = 0.02          # without it, always
 //! fault = "error-after"
+//!
+//! [tokens]
+//! lifetime_seconds = 2        # 3600 without it
+//! uses = 100                  # a token is refused after so many requests
+//! fault = "error-before"      # no request for a token is answered otherwise: one that does not accept
 //! ```
 
 use std::collections::HashMap;
@@ -24,6 +29,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Deserialize;
+
+use crate::tokens::TokenRules;
 
 /// What happens to one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +123,12 @@ pub enum FaultPlanError {
     /// The range ends before it begins.
     #[error("`latency_ms` of the fault plan is [least, most]")]
     Latency,
+    /// What it says about tokens cannot be.
+    #[error("`[tokens]` of the fault plan: {reason}")]
+    Tokens {
+        /// What is wrong.
+        reason: String,
+    },
     /// A rule asks for something that cannot be.
     #[error("rule {rule} of the fault plan: {reason}")]
     Rule {
@@ -132,6 +145,15 @@ struct PlanText {
     seed: u64,
     latency_ms: Option<[u64; 2]>,
     rules: Vec<RuleText>,
+    tokens: TokensText,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct TokensText {
+    lifetime_seconds: Option<u64>,
+    uses: Option<u32>,
+    fault: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -168,6 +190,8 @@ pub struct FaultPlan {
     seed: u64,
     latency_ms: Option<[u64; 2]>,
     rules: Vec<Rule>,
+    tokens: TokenRules,
+    token_fault: Option<Fault>,
 }
 
 impl FaultPlan {
@@ -188,7 +212,19 @@ impl FaultPlan {
             Rule::new(rule).map_err(|reason| FaultPlanError::Rule { rule: index + 1, reason })
         });
         let rules = rules.collect::<Result<_, _>>()?;
-        Ok(Self { seed: plan.seed, latency_ms: plan.latency_ms, rules })
+        let (tokens, token_fault) =
+            plan.tokens.read().map_err(|reason| FaultPlanError::Tokens { reason })?;
+        Ok(Self { seed: plan.seed, latency_ms: plan.latency_ms, rules, tokens, token_fault })
+    }
+
+    /// How tokens behave.
+    pub fn tokens(&self) -> TokenRules {
+        self.tokens
+    }
+
+    /// What goes wrong with every request for a token.
+    pub fn token_fault(&self) -> Option<Fault> {
+        self.token_fault
     }
 
     /// What goes wrong with a message to `recipient`. `identity` is what chance is drawn from: the
@@ -223,6 +259,28 @@ impl FaultPlan {
         hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         let high = u32::try_from((hash ^ (hash >> 31)) >> 32).expect("32 bits");
         f64::from(high) / (f64::from(u32::MAX) + 1.0)
+    }
+}
+
+impl TokensText {
+    fn read(self) -> Result<(TokenRules, Option<Fault>), String> {
+        let usual = TokenRules::default();
+        let lifetime = self.lifetime_seconds.map_or(usual.lifetime, Duration::from_secs);
+        let rule = |fault| RuleText {
+            recipients: String::new(),
+            probability: always(),
+            attempts: None,
+            fault,
+            status: None,
+            retry_after_seconds: None,
+            code: None,
+            interval_ms: None,
+        };
+        let fault = self.fault.map(|name| fault(&rule(name))).transpose()?;
+        if let Some(fault) = fault.filter(|fault| fault.accepts()) {
+            return Err(format!("`{}` gives a token", fault.name()));
+        }
+        Ok((TokenRules { lifetime, uses: self.uses }, fault))
     }
 }
 
@@ -343,6 +401,15 @@ mod tests {
     }
 
     #[test]
+    fn tokens_have_rules_of_their_own() {
+        let (few, usual) = (plan("[tokens]\nuses = 3\nfault = \"error-before\""), plan(""));
+        assert_eq!((few.tokens().uses, few.tokens().lifetime.as_secs()), (Some(3), 3_600));
+        assert_eq!(few.token_fault(), Some(Fault::ErrorBefore));
+        assert_eq!((usual.tokens(), usual.token_fault()), (TokenRules::default(), None));
+        assert_eq!(plan("[tokens]\nlifetime_seconds = 2").tokens().lifetime.as_secs(), 2);
+    }
+
+    #[test]
     fn mistakes_are_named() {
         let check = |text: &str, expected: &str| {
             let error = FaultPlan::parse(text).expect_err(text);
@@ -360,5 +427,9 @@ mod tests {
         );
         check("latency_ms = [2, 1]", "`latency_ms` of the fault plan is [least, most]");
         check("sede = 1", "the fault plan is not understood");
+        check(
+            "[tokens]\nfault = \"reset-after\"",
+            "`[tokens]` of the fault plan: `reset-after` gives a token",
+        );
     }
 }

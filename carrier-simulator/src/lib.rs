@@ -11,6 +11,7 @@
 //! | [`messages`] | Twilio's API: what is asked for, what is refused and how, what an answer looks like |
 //! | [`segments`] | the simulator's own count |
 //! | [`faults`] | what goes wrong, when, and for whom |
+//! | [`tokens`] | tokens for a client's credentials |
 //! | [`log`] | what was decided, one JSON line a request; and reading it back |
 //! | [`server`] | connections, answers, stopping |
 //!
@@ -30,6 +31,10 @@
 //! * `POST /queried/{AccountSid}/messages` remembers the header `X-Dripline-Reference`, and
 //!   `GET /queried/{AccountSid}/messages?reference=..` lists what was taken under it.
 //!
+//! * `POST /tokens/oauth` gives tokens for a client's own credentials (OAuth 2, RFC 6749), and
+//!   `POST /tokens/{AccountSid}/messages` takes messages of those alone who have one that is still good. These are
+//!   remembered by their references, too.
+//!
 //! The APIs of Telnyx, Vonage, Plivo, Sinch, Infobip, Bird and AWS, each with its own addresses, bodies,
 //! credentials and errors (`apis`), and the same faults and log. The account's SID stands for whatever each of
 //! them calls an account, its auth token for their keys.
@@ -48,3 +53,4 @@ pub mod log;
 pub mod messages;
 pub mod segments;
 pub mod server;
+pub mod tokens;

@@ -3,6 +3,7 @@
 mod answer;
 mod beyond;
 mod control;
+mod oauth;
 
 use std::io;
 use std::net::SocketAddr;
@@ -25,6 +26,7 @@ use crate::faults::{Fault, FaultPlan};
 use crate::log::{LogEntry, LogWriter};
 use crate::messages::{self, Account, Asked, Form, Refusal};
 use crate::segments;
+use crate::tokens::Tokens;
 use answer::AnswerBody;
 pub use beyond::KEY_HEADER;
 use beyond::{Door, Memory};
@@ -68,6 +70,7 @@ struct Carrier {
     faults: Mutex<Arc<FaultPlan>>,
     counters: Counters,
     memory: Memory,
+    tokens: Tokens,
 }
 
 impl Simulator {
@@ -79,6 +82,7 @@ impl Simulator {
             faults: Mutex::new(Arc::new(options.faults)),
             counters: Counters::default(),
             memory: Memory::default(),
+            tokens: Tokens::default(),
         };
         let listener = TcpListener::bind(options.listen).await?;
         Ok(Self { listener, carrier: Arc::new(carrier) })
@@ -153,6 +157,9 @@ impl Carrier {
         }
         let (head, body) = request.into_parts();
         let path = head.uri.path();
+        if path == oauth::PATH {
+            return self.give_token(head, body, reset).await;
+        }
         let Some((door, account)) = Door::in_path(path, &head.headers, &self.account) else {
             let message = format!("The requested resource {path} was not found");
             return Ok(answer::refusal(Door::Twilio, &Refusal::new(404, 20404, message)));
@@ -279,7 +286,11 @@ impl Carrier {
             text: String::new(),
             reference: reference.map(str::to_owned),
         };
-        let judged = messages::admit(&self.account, &asked).and_then(|()| messages::judge(&form));
+        let admitted = match door {
+            Door::Tokened => self.admit_token(account, request.headers),
+            _ => messages::admit(&self.account, &asked),
+        };
+        let judged = admitted.and_then(|()| messages::judge(&form));
         (message, judged)
     }
 

@@ -136,7 +136,10 @@ pub(super) fn refusal(door: Door, refusal: &Refusal) -> Response<AnswerBody> {
     let body = Full::new(Bytes::from(body));
     let mut response = json(refusal.status, AnswerBody::Whole(body));
     if refusal.status == 401 && !matches!(door, Door::Other(_)) {
-        let challenge = HeaderValue::from_static("Basic realm=\"Twilio API\"");
+        let challenge = HeaderValue::from_static(match door {
+            Door::Tokened => "Bearer realm=\"messages\", error=\"invalid_token\"",
+            _ => "Basic realm=\"Twilio API\"",
+        });
         response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
     }
     response

@@ -29,6 +29,8 @@ pub(super) enum Door {
     Keyed,
     /// `/queried/{AccountSid}/messages`.
     Queried,
+    /// `/tokens/{AccountSid}/messages`.
+    Tokened,
     /// Another carrier's.
     Other(Api),
 }
@@ -46,10 +48,10 @@ impl Door {
         if let Some((api, account)) = Api::in_path(path, headers, known) {
             return Some((Self::Other(api), account));
         }
-        let (door, rest) = match path.strip_prefix("/keyed/") {
-            Some(rest) => (Self::Keyed, rest),
-            None => (Self::Queried, path.strip_prefix("/queried/")?),
-        };
+        let own =
+            [("/keyed/", Self::Keyed), ("/queried/", Self::Queried), ("/tokens/", Self::Tokened)];
+        let (door, rest) =
+            own.into_iter().find_map(|(begin, door)| Some((door, path.strip_prefix(begin)?)))?;
         let account = rest.strip_suffix("/messages")?;
         (!account.contains('/')).then_some((door, account))
     }
@@ -58,7 +60,7 @@ impl Door {
         match self {
             Self::Keyed => true,
             Self::Other(api) => api.keeps_keys(),
-            Self::Twilio | Self::Queried => false,
+            Self::Twilio | Self::Queried | Self::Tokened => false,
         }
     }
 }
@@ -105,7 +107,8 @@ impl Memory {
             let mut all = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
             all.entry(key.to_owned()).or_insert(kept);
         }
-        if let (Door::Queried | Door::Other(_), Some(reference)) = (door, reference) {
+        if let (Door::Queried | Door::Tokened | Door::Other(_), Some(reference)) = (door, reference)
+        {
             let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
             taken.entry((door, reference.to_owned())).or_default().push(created.sid.clone());
         }
@@ -141,6 +144,7 @@ impl Carrier {
     ) -> io::Result<Response<AnswerBody>> {
         let admitted = match door {
             Door::Other(api) => api.admit(&self.account, account, request),
+            Door::Tokened => self.admit_token(account, request.headers),
             _ => messages::admit(&self.account, &asked(account, request.headers, &[])),
         };
         if let Err(refusal) = admitted {
@@ -179,7 +183,7 @@ impl Carrier {
 /// The parameter by which a request asks about a message at this door, when it does not hand one in.
 pub(super) fn asks(door: Door, request: &Incoming<'_>) -> Option<&'static str> {
     match door {
-        Door::Queried if request.method == Method::GET => Some("reference"),
+        Door::Queried | Door::Tokened if request.method == Method::GET => Some("reference"),
         Door::Other(api) => api.asks(request),
         _ => None,
     }

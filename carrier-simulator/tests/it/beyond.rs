@@ -1,4 +1,4 @@
-//! What Twilio does not have: keys, and questions by reference.
+//! What Twilio does not have: keys, questions by reference, and tokens.
 
 use dripline_carrier_simulator::log::LogEntry;
 
@@ -84,4 +84,63 @@ async fn what_was_taken_is_found_by_its_reference() {
     assert_eq!(look_up(TOKEN, "").await.status, 400);
     let log = simulator.log();
     assert_eq!(decisions(&log), [("reset-after", true), ("look-up", false), ("look-up", false)]);
+}
+
+/// A request for a token with the client in the header.
+async fn token(simulator: &Running, secret: &str) -> Answer {
+    let headers =
+        [authorization(secret), ("content-type", "application/x-www-form-urlencoded".to_owned())];
+    let request = request("POST", "/tokens/oauth", &headers, "grant_type=client_credentials");
+    exchange(simulator.address, &request).await.expect("answered")
+}
+
+async fn send_with(simulator: &Running, token: &str) -> Answer {
+    let headers = [
+        ("authorization", format!("Bearer {token}")),
+        ("content-type", "application/x-www-form-urlencoded".to_owned()),
+        ("x-dripline-reference", "in5-7-1".to_owned()),
+    ];
+    let form = "To=%2B12025550123&From=%2B12025550100&Body=Hi";
+    let request = request("POST", &format!("/tokens/{SID}/messages"), &headers, form);
+    exchange(simulator.address, &request).await.expect("answered")
+}
+
+#[tokio::test]
+async fn only_a_token_that_is_good_sends() {
+    let simulator = Running::start("[tokens]\nuses = 2\nlifetime_seconds = 60\n").await;
+    let granted = token(&simulator, TOKEN).await;
+    assert_eq!(granted.status, 200);
+    assert!(granted.head.contains("cache-control: no-store"), "{}", granted.head);
+    assert_eq!(granted.json()["expires_in"], 60);
+    let value = granted.json()["access_token"].as_str().expect("a token").to_owned();
+    assert_eq!(send_with(&simulator, &value).await.status, 201);
+    let path = format!("/tokens/{SID}/messages?reference=in5-7-1");
+    let asking = request("GET", &path, &[("authorization", format!("Bearer {value}"))], "");
+    let found = exchange(simulator.address, &asking).await.expect("answered");
+    let sid = simulator.log()[1].sid.clone().expect("taken");
+    assert_eq!(found.json()["messages"], serde_json::json!([{ "sid": sid }]));
+    for wrong in [value.as_str(), TOKEN] {
+        let refused = send_with(&simulator, wrong).await;
+        assert_eq!(refused.status, 401);
+        assert!(refused.head.contains("www-authenticate: bearer"), "{}", refused.head);
+    }
+    let refused = token(&simulator, "wrong").await;
+    assert_eq!((refused.status, &refused.json()["error"]), (401, &"invalid_client".into()));
+    assert!(refused.head.contains("www-authenticate: basic"), "{}", refused.head);
+    let expected = [
+        ("token", false),
+        ("accept", true),
+        ("look-up", false),
+        ("refuse", false),
+        ("refuse", false),
+        ("token-refused", false),
+    ];
+    assert_eq!(decisions(&simulator.log()), expected);
+}
+
+#[tokio::test]
+async fn nobody_gets_a_token_when_the_plan_says_so() {
+    let simulator = Running::start("[tokens]\nfault = \"error-before\"\n").await;
+    assert_eq!(token(&simulator, TOKEN).await.status, 500);
+    assert_eq!(decisions(&simulator.log()), [("error-before", false)]);
 }
