@@ -3,7 +3,7 @@
 use dripline_plugin_host::egress::{EgressOptions, Grant, RouteRights, Secrets};
 use dripline_plugin_host::{
     Accepted, CallError, Credential, Failure, FailureClass, Header, Manifest, Outgoing, PluginHost,
-    PluginInfo, Request, Response, Settings,
+    PluginInfo, Request, Response, Settings, Token,
 };
 
 use crate::cases::{
@@ -20,6 +20,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) host: &'a PluginHost,
     pub(crate) name: &'a str,
     pub(crate) manifest: &'a Manifest,
+    /// Whether it fetches tokens.
+    pub(crate) token: bool,
     clock: &'a CaseClock,
 }
 
@@ -29,7 +31,7 @@ pub(crate) type Outcome = Result<Accepted, Failure>;
 impl<'a> Subject<'a> {
     pub(crate) fn new(host: &'a PluginHost, plugin: &'a PluginInfo, clock: &'a CaseClock) -> Self {
         let manifest = plugin.manifest.as_deref().expect("a loaded carrier has a manifest");
-        Self { host, name: &plugin.name, manifest, clock }
+        Self { host, name: &plugin.name, manifest, token: plugin.token, clock }
     }
 
     pub(crate) async fn run(&self, files: &[Cases<CarrierFile>]) -> Vec<Check> {
@@ -54,6 +56,9 @@ impl<'a> Subject<'a> {
         let message = case.message.as_ref().unwrap_or(&file.message);
         if let Some(hook) = &case.hook {
             return self.tell(case, hook, settings, secrets).await;
+        }
+        if case.fetch {
+            return self.fetch(case, settings, secrets).await;
         }
         if let Some(asked) = &case.question {
             return self.ask(case, asked, settings, secrets, message).await;
@@ -155,6 +160,16 @@ impl<'a> Subject<'a> {
         secrets: &Secrets,
         request: Request,
     ) -> Result<(), String> {
+        let mut grant = self.grant(settings, secrets)?;
+        if self.token {
+            let token = Token::new(&format!("{CANARY}token"), None);
+            grant = grant.with_token(&token.map_err(|error| error.to_string())?);
+        }
+        shown_without_secrets(&grant, request)
+    }
+
+    /// What a route with these settings and secrets may do.
+    pub(crate) fn grant(&self, settings: &Map, secrets: &Secrets) -> Result<Grant, String> {
         let given: Vec<&str> = secrets.names().collect();
         let secrets = secrets.clone();
         let settings: Settings = settings.clone();
@@ -167,17 +182,20 @@ impl<'a> Subject<'a> {
             secrets,
             ..RouteRights::default()
         };
-        let grant =
-            Grant::new(self.manifest, &settings, &rights).map_err(|error| error.to_string())?;
-        let shown = grant
-            .preview(request, &EgressOptions::default())
-            .map_err(|forbidden| format!("the request may not leave: {forbidden}"))?;
-        let seen: String = [shown.url, String::from_utf8_lossy(&shown.body).into_owned()]
-            .into_iter()
-            .chain(shown.headers.into_iter().map(|header| header.value))
-            .collect();
-        if seen.contains(CANARY) { Err("a secret shows in the request".to_owned()) } else { Ok(()) }
+        Grant::new(self.manifest, &settings, &rights).map_err(|error| error.to_string())
     }
+}
+
+/// That the one door would let the request through, and that no secret shows in what a person is shown of it.
+pub(crate) fn shown_without_secrets(grant: &Grant, request: Request) -> Result<(), String> {
+    let shown = grant
+        .preview(request, &EgressOptions::default())
+        .map_err(|forbidden| format!("the request may not leave: {forbidden}"))?;
+    let seen: String = [shown.url, String::from_utf8_lossy(&shown.body).into_owned()]
+        .into_iter()
+        .chain(shown.headers.into_iter().map(|header| header.value))
+        .collect();
+    if seen.contains(CANARY) { Err("a secret shows in the request".to_owned()) } else { Ok(()) }
 }
 
 /// What the plugin said, or that it failed to say anything.

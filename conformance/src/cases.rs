@@ -112,12 +112,17 @@ pub(crate) struct CarrierCase {
     pub(crate) now: i64,
     pub(crate) message: Option<Message>,
     pub(crate) question: Option<Asked>,
+    /// Whether it is about fetching a token.
+    #[serde(default)]
+    pub(crate) fetch: bool,
     pub(crate) request: Option<ExpectedRequest>,
     pub(crate) refused: Option<ExpectedFailure>,
     pub(crate) response: Option<GivenResponse>,
     pub(crate) accepted: Option<ExpectedAccepted>,
     /// The carrier's ids of what was asked about; empty when it does not have it.
     pub(crate) found: Option<Vec<String>>,
+    /// The token that must be found in the answer.
+    pub(crate) token: Option<ExpectedToken>,
     pub(crate) failure: Option<ExpectedFailure>,
     pub(crate) hook: Option<GivenHook>,
     #[serde(default)]
@@ -137,6 +142,14 @@ pub(crate) struct Asked {
     pub(crate) recipient: Option<String>,
     #[serde(default)]
     pub(crate) attempted_at_ms: u64,
+}
+
+/// A token, and for how long it is good.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ExpectedToken {
+    pub(crate) value: String,
+    pub(crate) lifetime_seconds: Option<u64>,
 }
 
 /// A request that the carrier makes.

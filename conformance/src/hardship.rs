@@ -23,6 +23,7 @@ pub(crate) async fn run(subject: &Subject<'_>, files: &[Cases<CarrierFile>]) -> 
         checks.push(check(name, problem.into_iter().collect()));
     }
     checks.push(check("every answer, cut off anywhere", cut_off(subject, files).await));
+    checks.extend(subject.token_hardship(files).await);
     checks
 }
 
@@ -116,7 +117,8 @@ async fn cut_off(subject: &Subject<'_>, files: &[Cases<CarrierFile>]) -> Vec<Str
     let mut problems = Vec::new();
     for file in files {
         for case in &file.content.cases {
-            let Some(given) = &case.response else { continue };
+            // What is said of tokens has checks of its own.
+            let Some(given) = case.response.as_ref().filter(|_| !case.fetch) else { continue };
             let settings = case.settings.as_ref().unwrap_or(&file.content.settings);
             let whole = response_of(given);
             let judge: Judge =

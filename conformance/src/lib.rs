@@ -4,7 +4,7 @@
 //! format that the plugin SDK's module `testing` documents and runs natively; the two share the files and no
 //! code, so that neither can hide the other's mistake.
 //!
-//! Layout: `cases` reads the files; `carrier` (with `lookup` and `webhook` for what it may do besides) and
+//! Layout: `cases` reads the files; `carrier` (with `lookup`, `token` and `webhook` for what it may do besides) and
 //! `renderer` run them; `clock` gives each case its time; `hardship` is what every carrier is put through besides, whatever its cases say. To add something that all plugins must stand, add it to
 //! `hardship` for answers, or to `carrier` and `renderer` for every case.
 
@@ -14,6 +14,7 @@ mod clock;
 mod hardship;
 mod lookup;
 mod renderer;
+mod token;
 mod webhook;
 
 use std::path::Path;

@@ -35,6 +35,19 @@ pub(crate) mod lookup {
     });
 }
 
+/// What a carrier exports that fetches tokens.
+pub(crate) mod token {
+    wasmtime::component::bindgen!({
+        path: "../plugins/wit",
+        world: "token-plugin",
+        ownership: Borrowing { duplicate_if_necessary: true },
+        with: {
+            "dripline:plugin/http": super::carrier::dripline::plugin::http,
+            "dripline:plugin/carrier-types": super::carrier::dripline::plugin::carrier_types,
+        },
+    });
+}
+
 /// What a carrier exports that reports. Its types are its own: the generator gives a type a lifetime or not
 /// by what its world does with it.
 pub(crate) mod webhook {

@@ -4,12 +4,13 @@ use dripline_domain::segment::{Atom, SegmentRules};
 
 use crate::bindings::carrier::CarrierPluginPre;
 use crate::bindings::carrier::dripline::plugin::{carrier_types as wit, http as wire};
-use crate::egress::placeholder::smuggles;
+use crate::egress::placeholder::{calls_for_token, smuggles};
 use crate::error::PluginError;
 use crate::http::{Credential, Header, Request, Response};
 use crate::limits::Limits;
 use crate::manifest::{DuplicateClass, Manifest, SettingSchema};
 use crate::message::{Accepted, Attribute, CallError, Failure, FailureClass, Outgoing, Settings};
+use crate::registry::CarrierReady;
 use crate::session::{Session, Setting};
 use crate::state::State;
 
@@ -34,10 +35,11 @@ pub(crate) fn describe(
 /// One request per message, in their order.
 pub(crate) fn build_requests(
     setting: Setting<'_>,
-    pre: &CarrierPluginPre<State>,
+    ready: &CarrierReady,
     settings: &Settings,
     messages: &[Outgoing],
 ) -> Vec<Result<Request, CallError>> {
+    let (pre, has_token) = (&ready.carrier, ready.token.is_some());
     let settings = wit_settings(settings);
     let mut session = Session::new(setting, |store| pre.instantiate(store));
     messages
@@ -45,7 +47,7 @@ pub(crate) fn build_requests(
         .map(|message| {
             let Outgoing { reference, sender, recipient, text, callback_url } = message;
             let texts = [reference, sender, recipient, text].into_iter().chain(callback_url);
-            refuse_smuggling(texts)?;
+            refuse_smuggling(texts, has_token)?;
             go_on(setting, &session, MOST_BUILD_FAILURES)?;
             let outgoing = wit::Outgoing {
                 reference: &message.reference,
@@ -90,12 +92,13 @@ pub(crate) fn read_responses(
         .collect()
 }
 
-/// A contact's own words must not be able to call for a secret when the plugin copies them into its
-/// request.
+/// A contact's own words must not be able to call for a secret, nor for a token where the carrier has one, when
+/// the plugin copies them into its request.
 pub(crate) fn refuse_smuggling<'a>(
     texts: impl IntoIterator<Item = &'a String>,
+    has_token: bool,
 ) -> Result<(), CallError> {
-    if !texts.into_iter().any(|text| smuggles(text)) {
+    if !texts.into_iter().any(|text| smuggles(text) || (has_token && calls_for_token(text))) {
         return Ok(());
     }
     Err(CallError::Failure(Failure {

@@ -136,6 +136,12 @@ pub enum PluginError {
         /// The plugin.
         plugin: String,
     },
+    /// It was to fetch a token, and has no such ability.
+    #[error("plugin `{plugin}` fetches no token, since it exports no `token`")]
+    NoToken {
+        /// The plugin.
+        plugin: String,
+    },
     /// The host's threads have stopped.
     #[error("the plugin host has stopped")]
     HostStopped,
@@ -156,6 +162,7 @@ impl PluginError {
             Self::Trap { .. } => "plugin_trap",
             Self::Failing { .. } => "plugin_failing",
             Self::NoLookup { .. } => "plugin_no_lookup",
+            Self::NoToken { .. } => "plugin_no_token",
             Self::HostStopped => "plugin_host_stopped",
         }
     }

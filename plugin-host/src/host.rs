@@ -22,6 +22,7 @@ use crate::message::{Accepted, CallError, Outgoing, Question, Settings};
 use crate::registry::{CarrierReady, Loader, Plugin, PluginInfo, PluginKind, Registry};
 use crate::renderer::{self, RenderCheckError, RenderError};
 use crate::session::Setting;
+use crate::token::{self, TokenPlace};
 use crate::webhook::{self, Heard, Hook, HookError};
 use crate::{carrier, inspect, lookup};
 
@@ -297,7 +298,7 @@ impl PluginHost {
         let count = messages.len();
         let settings = settings.clone();
         self.call_carrier(carrier, count, secrets, move |setting, ready| {
-            carrier::build_requests(setting, &ready.carrier, &settings, &messages)
+            carrier::build_requests(setting, ready, &settings, &messages)
         })
         .await
     }
@@ -349,7 +350,7 @@ impl PluginHost {
         let count = questions.len();
         let settings = settings.clone();
         self.call_carrier(carrier, count, secrets, move |setting, ready| {
-            lookup::build_questions(setting, ready.lookup.as_ref(), &settings, &questions)
+            lookup::build_questions(setting, ready, &settings, &questions)
         })
         .await
     }
@@ -368,6 +369,41 @@ impl PluginHost {
             lookup::read_findings(setting, ready.lookup.as_ref(), &settings, &answers)
         })
         .await
+    }
+
+    /// The request that would fetch a token for a route of a carrier that wants one ([`PluginInfo::token`]). With
+    /// `secrets` the plugin may sign, without seeing them.
+    pub async fn build_token_request(
+        &self,
+        carrier: &str,
+        settings: &Settings,
+        secrets: &Secrets,
+    ) -> Result<Request, CallError> {
+        let settings = settings.clone();
+        let built = self.call_carrier(carrier, 1, secrets, move |setting, ready| {
+            vec![token::build_request(setting, ready.token.as_ref(), &settings)]
+        });
+        built.await.pop().unwrap_or(Err(PluginError::HostStopped.into()))
+    }
+
+    /// Where an answer has the token, or why there is none. The plugin is shown nothing that could hold a token.
+    pub async fn read_token_answer(
+        &self,
+        carrier: &str,
+        settings: &Settings,
+        response: &Response,
+    ) -> Result<TokenPlace, CallError> {
+        let (settings, shown) = (settings.clone(), token::shown(response));
+        let secrets = Secrets::default();
+        let read = self.call_carrier(carrier, 1, &secrets, move |setting, ready| {
+            vec![token::read_answer(setting, ready.token.as_ref(), &settings, &shown)]
+        });
+        read.await.pop().unwrap_or(Err(PluginError::HostStopped.into()))
+    }
+
+    /// Whether this is a loaded carrier that fetches tokens.
+    pub fn fetches_tokens(&self, carrier: &str) -> bool {
+        self.shared.registry.get(carrier, PluginKind::Carrier).is_ok_and(|plugin| plugin.info.token)
     }
 
     async fn call_carrier<T, E>(

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::egress::placeholder::{TOKEN, calls_for_token};
+
 /// One header of a request or a response.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Header {
@@ -56,15 +58,28 @@ pub struct Request {
     pub method: String,
     /// Absolute.
     pub url: String,
-    /// May hold `{{secret:NAME}}` in values.
+    /// May hold `{{secret:NAME}}` and `{{token}}` in values.
     pub headers: Vec<Header>,
-    /// May hold `{{secret:NAME}}` when it is a form or JSON.
+    /// May hold `{{secret:NAME}}` and `{{token}}` when it is a form or JSON.
     pub body: Vec<u8>,
     /// The credential to add.
     pub credential: Option<Credential>,
 }
 
 impl Request {
+    /// Whether it asks for a token, in a placeholder or as its credential.
+    pub fn wants_token(&self) -> bool {
+        let named = match &self.credential {
+            None => None,
+            Some(Credential::Bearer { secret } | Credential::Header { secret, .. }) => Some(secret),
+            Some(Credential::Basic { password_secret, .. }) => Some(password_secret),
+        };
+        named.is_some_and(|name| name == TOKEN)
+            || calls_for_token(&self.url)
+            || self.headers.iter().any(|header| calls_for_token(&header.value))
+            || calls_for_token(&String::from_utf8_lossy(&self.body))
+    }
+
     /// Tells whether another request is the same one: the SHA-256 of everything in it, in hexadecimal.
     /// Secrets are only named in it, and so not part of it.
     pub fn digest(&self) -> String {
@@ -163,6 +178,22 @@ mod tests {
             headers: vec![Header::new("a", "b"), Header::new("c", "")],
             body: b"Hi".to_vec(),
             credential: Some(Credential::Bearer { secret: "token".to_owned() }),
+        }
+    }
+
+    #[test]
+    fn a_token_is_asked_for_in_any_place() {
+        assert!(!request().wants_token());
+        let changes: [fn(&mut Request); 4] = [
+            |r| r.credential = Some(Credential::Bearer { secret: "{{token}}".to_owned() }),
+            |r| r.url.push_str("?t=%7B%7Btoken%7D%7D"),
+            |r| r.headers.push(Header::new("x-token", "{{token}}")),
+            |r| r.body = br#"{"token":"{{token}}"}"#.to_vec(),
+        ];
+        for (number, change) in changes.into_iter().enumerate() {
+            let mut request = request();
+            change(&mut request);
+            assert!(request.wants_token(), "change {number}");
         }
     }
 

@@ -10,7 +10,7 @@ use crate::registry::PluginKind;
 use crate::wasi;
 
 /// The contract that this host speaks. Plugins of any 0.1.x fit.
-pub(crate) const CONTRACT_VERSION: &str = "0.1.1";
+pub(crate) const CONTRACT_VERSION: &str = "0.1.2";
 
 const CONTRACT: &str = "dripline:plugin/";
 
@@ -28,6 +28,8 @@ pub(crate) struct Exports {
     pub(crate) kind: PluginKind,
     /// Whether it is a carrier that can be asked.
     pub(crate) lookup: bool,
+    /// Whether it is a carrier that fetches tokens.
+    pub(crate) token: bool,
     /// Whether it is a carrier that reports.
     pub(crate) webhook: bool,
 }
@@ -37,16 +39,21 @@ pub(crate) fn exports(plugin: &str, component: &Component) -> Result<Exports, Lo
     let engine = component.engine();
     let mut kinds = Vec::new();
     let mut names = Vec::new();
-    let (mut lookup, mut webhook) = (false, false);
+    let (mut lookup, mut token, mut webhook) = (false, false, false);
     for (name, _) in component.component_type().exports(engine) {
         names.push(format!("`{name}`"));
         let Some((interface, version)) = contract_interface(name) else { continue };
         let kind = match interface {
             "renderer" => PluginKind::Renderer,
             "carrier" => PluginKind::Carrier,
-            "lookup" | "webhook" => {
+            "lookup" | "token" | "webhook" => {
                 same_contract(plugin, version)?;
-                *(if interface == "lookup" { &mut lookup } else { &mut webhook }) = true;
+                let ability = match interface {
+                    "lookup" => &mut lookup,
+                    "token" => &mut token,
+                    _ => &mut webhook,
+                };
+                *ability = true;
                 continue;
             }
             // Abilities of later contracts, which this host does not use.
@@ -58,7 +65,12 @@ pub(crate) fn exports(plugin: &str, component: &Component) -> Result<Exports, Lo
     match kinds[..] {
         [kind] => {
             let carrier = kind == PluginKind::Carrier;
-            Ok(Exports { kind, lookup: lookup && carrier, webhook: webhook && carrier })
+            Ok(Exports {
+                kind,
+                lookup: lookup && carrier,
+                token: token && carrier,
+                webhook: webhook && carrier,
+            })
         }
         _ => Err(LoadError::Exports {
             plugin: plugin.to_owned(),

@@ -10,7 +10,7 @@
 //! - [`PluginHost`] loads plugins and calls them, on threads of its own: `host`, over `engine` (the
 //!   compiler and the clock), `registry` and `inspect` (what is checked before a plugin runs), `cache`
 //!   (compiled code), `session` (one instance per batch), `renderer`, `carrier`, `lookup`,
-//!   `webhook`, `wasi` (the neutral parts of WASI), `log`, `keyed` (signatures under secrets that are only named), `limits`, `deadline`, `cpu`.
+//!   `token`, `webhook`, `wasi` (the neutral parts of WASI), `log`, `keyed` (signatures under secrets that are only named), `limits`, `deadline`, `cpu`.
 //! - [`egress`] is the one door for HTTP: grants, secrets, addresses, redaction, and whether a byte
 //!   was written.
 //! - [`outcome`] decides what an attempt meant for its delivery.
@@ -54,6 +54,7 @@ mod session;
 mod state;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod token;
 mod wasi;
 mod webhook;
 
@@ -71,4 +72,5 @@ pub use message::{
 pub use permission::Permission;
 pub use registry::{PluginInfo, PluginKind};
 pub use renderer::{Problem, RenderCheckError, RenderError};
+pub use token::{NoToken, Token, TokenError, TokenPlace};
 pub use webhook::{Heard, Hook, HookError, Inbound, Receipt};

@@ -10,24 +10,26 @@ use crate::carrier::{
 use crate::error::PluginError;
 use crate::http::{Request, Response};
 use crate::message::{Accepted, CallError, Question, Settings};
+use crate::registry::CarrierReady;
 use crate::session::{Session, Setting};
 use crate::state::State;
 
 /// One request per question, in their order.
 pub(crate) fn build_questions(
     setting: Setting<'_>,
-    pre: Option<&LookupPluginPre<State>>,
+    ready: &CarrierReady,
     settings: &Settings,
     questions: &[Question],
 ) -> Vec<Result<Request, CallError>> {
-    let Some(pre) = pre else { return cannot_be_asked(setting, questions.len()) };
+    let has_token = ready.token.is_some();
+    let Some(pre) = &ready.lookup else { return cannot_be_asked(setting, questions.len()) };
     let settings = wit_settings(settings);
     let mut session = Session::new(setting, |store| pre.instantiate(store));
     questions
         .iter()
         .map(|question| {
             let Question { reference, sender, recipient, .. } = question;
-            refuse_smuggling([reference, sender, recipient])?;
+            refuse_smuggling([reference, sender, recipient], has_token)?;
             go_on(setting, &session, MOST_BUILD_FAILURES)?;
             let built = session.call("lookup.request", reference, |store, plugin| {
                 let lookup = plugin.dripline_plugin_lookup();

@@ -11,6 +11,7 @@
 //! | 429, or 503 with `Retry-After` | not sent, come back later; refused when the plugin says never |
 //! | other 4xx except 408, 409, 425 | refused, unless the plugin says otherwise |
 //! | 409, 425 | as the plugin reads it; unreadable: unknown |
+//! | 401 to a request with a fetched token | not sent: the next attempt has another token |
 //! | 408, 3xx, other 5xx | unknown; for 408 and 3xx, refused when the plugin says never |
 //!
 //! To treat another status specially, add it to `Answer::of` and to the table in the tests.
@@ -26,8 +27,10 @@ use crate::http::Response;
 use crate::message::{Accepted, CallError, Failure, FailureClass};
 
 mod question;
+mod token;
 
 pub use question::{Answered, answered};
+pub use token::{refuses_token, with_token};
 
 /// Starts the code of every refusal that means the recipient asked to hear nothing more.
 pub const STOPPED: &str = "stopped:";
@@ -171,7 +174,7 @@ fn by_status(answer: Answer, status: u16, retry_after: Option<Duration>) -> Atte
     }
 }
 
-fn status_code(status: u16) -> String {
+pub(crate) fn status_code(status: u16) -> String {
     format!("http:{status}")
 }
 
@@ -188,14 +191,14 @@ fn references(accepted: &Accepted) -> Option<String> {
     (!references.is_empty()).then_some(references)
 }
 
-fn failure_reason(carrier: &str, failure: &Failure) -> Reason {
+pub(crate) fn failure_reason(carrier: &str, failure: &Failure) -> Reason {
     let prefix = if failure.class == FailureClass::Stopped { STOPPED } else { "" };
     let code: String = failure.code.chars().filter(char::is_ascii_graphic).take(40).collect();
     let code = if code.is_empty() { "failure" } else { &code };
     Reason::new(format!("{prefix}{carrier}:{code}"), masked(&failure.text, REASON_CHARS))
 }
 
-fn plugin_reason(error: &PluginError) -> Reason {
+pub(crate) fn plugin_reason(error: &PluginError) -> Reason {
     Reason::new(error.code(), masked(&error.to_string(), REASON_CHARS))
 }
 

@@ -11,7 +11,7 @@ use wasmtime::component::{Component, InstancePre, Linker};
 
 use crate::bindings::{
     carrier::CarrierPluginPre, lookup::LookupPluginPre, renderer::RendererPluginPre,
-    webhook::WebhookPluginPre,
+    token::TokenPluginPre, webhook::WebhookPluginPre,
 };
 use crate::cache::Cache;
 use crate::egress::Secrets;
@@ -58,6 +58,8 @@ pub struct PluginInfo {
     pub manifest: Option<Arc<Manifest>>,
     /// Whether it is a carrier that can be asked by our reference: it exports `lookup`.
     pub lookup: bool,
+    /// Whether it is a carrier that fetches tokens: it exports `token`.
+    pub token: bool,
     /// Whether it is a carrier that reports: it exports `webhook`.
     pub webhook: bool,
     /// The contract's interfaces that it imports, such as `log` and `sign`, sorted.
@@ -79,6 +81,7 @@ pub(crate) enum Ready {
 pub(crate) struct CarrierReady {
     pub(crate) carrier: CarrierPluginPre<State>,
     pub(crate) lookup: Option<LookupPluginPre<State>>,
+    pub(crate) token: Option<TokenPluginPre<State>>,
     pub(crate) webhook: Option<WebhookPluginPre<State>>,
 }
 
@@ -179,6 +182,7 @@ impl Loader<'_> {
             file_bytes: bytes.len(),
             manifest: manifest.map(Arc::new),
             lookup: exports.lookup,
+            token: exports.token,
             webhook: exports.webhook,
             imports: inspect::contract_imports(&component),
         };
@@ -239,6 +243,10 @@ impl Loader<'_> {
                     lookup: exports
                         .lookup
                         .then(|| LookupPluginPre::new(instance.clone()))
+                        .transpose()?,
+                    token: exports
+                        .token
+                        .then(|| TokenPluginPre::new(instance.clone()))
                         .transpose()?,
                     webhook: exports
                         .webhook

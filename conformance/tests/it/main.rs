@@ -189,6 +189,51 @@ async fn a_carrier_that_can_be_asked_is_asked() {
 }
 
 #[tokio::test]
+async fn a_carrier_that_fetches_tokens_is_put_through_it() {
+    let folder = plugins().join("fixtures/token-carrier/cases");
+    let whole = verdict("token_carrier", Some(&folder)).await;
+    assert_eq!(failed(&whole), []);
+    let names: Vec<_> = whole.checks.iter().map(|check| check.case.as_str()).collect();
+    assert!(names.contains(&"429 instead of a token"), "{names:?}");
+    assert!(names.contains(&"every answer about a token, cut off anywhere"), "{names:?}");
+
+    let head = "[settings]\nclient_id = 'AC1'\napi_base = 'https://api.example.com'\n\
+                [[case]]\nname = 'it'\nfetch = true\n";
+    let body = "response = { status = 200, body = '{\"access_token\":\"t1\",\"expires_in\":9}' }\n";
+    for (rest, expected) in [
+        (format!("{body}token = {{ value = 't1', lifetime_seconds = 9 }}"), None),
+        (
+            format!("{body}token = {{ value = 't2', lifetime_seconds = 9 }}"),
+            Some("the token is another one"),
+        ),
+        (
+            format!("{body}token = {{ value = 't1' }}"),
+            Some("the lifetime is Some(9s) and should be None"),
+        ),
+        (
+            "response = { status = 200, body = '{}' }\ntoken = { value = 't1' }".to_owned(),
+            Some("the answer has no text at `/access_token`"),
+        ),
+        (
+            "response = { status = 400, body = '' }\ntoken = { value = 't1' }".to_owned(),
+            Some("the outcome is Err"),
+        ),
+        (
+            "request.url = 'https://api.example.com/tokens/oauth'".to_owned(),
+            Some("the credential is Some"),
+        ),
+    ] {
+        let verdict = cases_of("token_carrier", &format!("{head}{rest}\n")).await.unwrap();
+        let failed = failed(&verdict);
+        let found = failed.iter().find(|(name, _)| *name == "it").map(|(_, problem)| *problem);
+        match expected {
+            None => assert_eq!(found, None, "{rest}"),
+            Some(text) => assert!(found.is_some_and(|p| p.contains(text)), "{rest}: {failed:?}"),
+        }
+    }
+}
+
+#[tokio::test]
 async fn cases_that_are_not_understood_are_an_error_with_its_place() {
     let error = with_cases("[[case]]\nname = 'it'\nrespones = 1\n").await.unwrap_err();
     let text = error.to_string();

@@ -13,7 +13,7 @@ use hyper::{Method, Uri};
 use url::{Position, Url};
 
 use super::grant::{Rights, Target};
-use super::placeholder::{Place, fill, smuggles};
+use super::placeholder::{Place, TOKEN, calls_for_token, fill, smuggles};
 use super::{EgressOptions, Forbidden};
 use crate::http::{Credential, Header, Request};
 
@@ -102,7 +102,7 @@ fn target(rights: &Rights, url: &Url) -> Result<Arc<Target>, Forbidden> {
 }
 
 fn uri(rights: &Rights, mut url: Url) -> Result<Uri, Forbidden> {
-    if smuggles(url.path()) {
+    if calls(rights, url.path()) {
         return Err(Forbidden::SecretPlace { place: "the URL's path" });
     }
     let filled = match url.query() {
@@ -131,8 +131,9 @@ fn headers(
         let value = fill(value, Place::Header, &rights.secrets)?;
         headers.append(header_name(name)?, header_value(name, &value)?);
     }
-    let secret = |name: &str| {
-        rights.secrets.get(name).ok_or_else(|| Forbidden::UnknownSecret { name: shown(name) })
+    let secret = |name: &str| match name {
+        TOKEN => rights.secrets.token().ok_or(Forbidden::NoToken),
+        _ => rights.secrets.get(name).ok_or_else(|| Forbidden::UnknownSecret { name: shown(name) }),
     };
     let (name, value) = match &request.credential {
         None => return Ok(headers),
@@ -183,7 +184,7 @@ fn body(rights: &Rights, request: Request, options: &EgressOptions) -> Result<By
         Err(bytes) => return Ok(bytes.into_bytes().into()),
     };
     let Some(place) = place else {
-        if smuggles(&body) {
+        if calls(rights, &body) {
             return Err(Forbidden::SecretPlace { place: "a body that is neither form nor JSON" });
         }
         return Ok(body.into());
@@ -193,6 +194,11 @@ fn body(rights: &Rights, request: Request, options: &EgressOptions) -> Result<By
         std::borrow::Cow::Borrowed(_) => body,
     };
     Ok(filled.into())
+}
+
+/// Whether `text` calls for something that these rights could insert elsewhere.
+fn calls(rights: &Rights, text: &str) -> bool {
+    smuggles(text) || (rights.secrets.token().is_some() && calls_for_token(text))
 }
 
 fn body_place(headers: &[Header]) -> Option<Place> {

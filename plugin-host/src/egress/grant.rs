@@ -13,6 +13,7 @@ use super::redaction::Redactor;
 use super::secrets::Secrets;
 use crate::manifest::Manifest;
 use crate::message::Settings;
+use crate::token::Token;
 
 /// Why a route gets no grant.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -186,6 +187,15 @@ impl Grant {
     /// The secrets that the manifest declares and the route gives.
     pub fn secrets(&self) -> &Secrets {
         &self.0.secrets
+    }
+
+    /// The same rights, with this token for the requests that ask for one. Both share their connections.
+    #[must_use]
+    pub fn with_token(&self, token: &Token) -> Self {
+        let Rights { targets, secrets, timeout, .. } = &*self.0;
+        let secrets = secrets.with_token(token);
+        let redactor = Redactor::new(&secrets);
+        Self(Arc::new(Rights { targets: targets.clone(), secrets, redactor, timeout: *timeout }))
     }
 
     /// Every origin granted, sorted.

@@ -130,6 +130,11 @@ pub enum Forbidden {
         /// Which.
         name: String,
     },
+    /// The request asks for a token where there is none.
+    #[error(
+        "there is no token for this request: its carrier fetches none, or it is the one that fetches it"
+    )]
+    NoToken,
     /// A placeholder stands where its value could not be escaped.
     #[error("a secret may stand in a header, the query, a form or JSON, not in {place}")]
     SecretPlace {

@@ -1,4 +1,4 @@
-//! `{{secret:NAME}}`: where a plugin wants a secret that it may not see.
+//! `{{secret:NAME}}` and `{{token}}`: where a plugin wants a secret that it may not see.
 
 use std::borrow::Cow;
 
@@ -14,6 +14,10 @@ pub(super) const UNRESERVED: &AsciiSet =
 const OPEN: &str = "{{secret:";
 const CLOSE: &str = "}}";
 
+/// Stands for the token, also where a credential names a secret: no setting can have this name.
+pub(crate) const TOKEN: &str = "{{token}}";
+const ENCODED_TOKEN: &str = "%7B%7Btoken%7D%7D";
+
 /// Where a placeholder stands, which decides how the value is escaped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
@@ -26,7 +30,8 @@ pub(super) enum Place {
     Json,
 }
 
-/// Puts the values in. A placeholder that names no secret of the grant is an error.
+/// Puts the values in. A placeholder that names no secret of the grant is an error. Without a token, `{{token}}` is
+/// words like any other: most carriers have none.
 pub(super) fn fill<'a>(
     text: &'a str,
     place: Place,
@@ -34,10 +39,13 @@ pub(super) fn fill<'a>(
 ) -> Result<Cow<'a, str>, Forbidden> {
     let mut rest = text;
     let mut filled = String::new();
-    while let Some(found) = next(rest, place) {
-        let value = secrets
-            .get(found.name)
-            .ok_or_else(|| Forbidden::UnknownSecret { name: found.name.to_owned() })?;
+    while let Some(found) = next(rest, place, secrets.token()) {
+        let value = match found.wanted {
+            Wanted::Token(token) => token,
+            Wanted::Secret(name) => secrets
+                .get(name)
+                .ok_or_else(|| Forbidden::UnknownSecret { name: name.to_owned() })?,
+        };
         filled.push_str(&rest[..found.start]);
         match place {
             Place::Header => filled.push_str(value),
@@ -59,30 +67,60 @@ pub(super) fn fill<'a>(
 /// Whether `text` holds something that [`fill`] would act on in any place, also after one
 /// percent-decoding. A contact's own words must never be able to call for a secret.
 pub(crate) fn smuggles(text: &str) -> bool {
-    if text.contains(OPEN) {
+    holds(text, OPEN)
+}
+
+/// The same for the token.
+pub(crate) fn calls_for_token(text: &str) -> bool {
+    holds(text, TOKEN)
+}
+
+fn holds(text: &str, what: &str) -> bool {
+    if text.contains(what) {
         return true;
     }
     text.contains('%')
-        && String::from_utf8_lossy(&Cow::from(percent_decode(text.as_bytes()))).contains(OPEN)
+        && String::from_utf8_lossy(&Cow::from(percent_decode(text.as_bytes()))).contains(what)
 }
 
 struct Found<'a> {
     start: usize,
     end: usize,
-    name: &'a str,
+    wanted: Wanted<'a>,
 }
 
-fn next(text: &str, place: Place) -> Option<Found<'_>> {
-    let plain = find(text, |rest| rest.strip_prefix(OPEN), CLOSE);
-    if place != Place::Encoded || !text.contains('%') {
-        return plain;
-    }
-    let encoded = find(text, strip_encoded_open, "%7D%7D");
-    match (plain, encoded) {
-        (Some(plain), Some(encoded)) if encoded.start < plain.start => Some(encoded),
-        (Some(plain), _) => Some(plain),
-        (None, encoded) => encoded,
-    }
+enum Wanted<'a> {
+    /// By its name.
+    Secret(&'a str),
+    /// What it is.
+    Token(&'a str),
+}
+
+/// The first placeholder.
+fn next<'a>(text: &'a str, place: Place, token: Option<&'a str>) -> Option<Found<'a>> {
+    let may_be_encoded = place == Place::Encoded && text.contains('%');
+    let secrets = [
+        find(text, |rest| rest.strip_prefix(OPEN), CLOSE),
+        may_be_encoded.then(|| find(text, strip_encoded_open, "%7D%7D")).flatten(),
+    ];
+    let tokens = token.into_iter().flat_map(|token| {
+        let encoded = may_be_encoded.then(|| find_encoded_token(text)).flatten();
+        let length = [(text.find(TOKEN), TOKEN.len()), (encoded, ENCODED_TOKEN.len())];
+        length.into_iter().filter_map(move |(start, length)| {
+            let start = start?;
+            Some(Found { start, end: start + length, wanted: Wanted::Token(token) })
+        })
+    });
+    secrets.into_iter().flatten().chain(tokens).min_by_key(|found| found.start)
+}
+
+fn find_encoded_token(text: &str) -> Option<usize> {
+    let is_here = |start: &usize| {
+        let here = text.get(*start..start + ENCODED_TOKEN.len());
+        // Its hexadecimal digits may be of either case, its word may not.
+        here.is_some_and(|here| here.eq_ignore_ascii_case(ENCODED_TOKEN) && here.contains("token"))
+    };
+    text.match_indices('%').map(|(start, _)| start).find(is_here)
 }
 
 fn find<'a>(
@@ -100,7 +138,7 @@ fn find<'a>(
         let closes = tail.get(..close.len()).is_some_and(|t| t.eq_ignore_ascii_case(close));
         if !name.is_empty() && closes {
             let end = text.len() - tail.len() + close.len();
-            return Some(Found { start, end, name });
+            return Some(Found { start, end, wanted: Wanted::Secret(name) });
         }
     }
     None
@@ -115,6 +153,7 @@ fn strip_encoded_open(text: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::token::Token;
 
     fn secrets() -> Secrets {
         let mut secrets = Secrets::default();
@@ -139,6 +178,22 @@ mod tests {
     }
 
     #[test]
+    fn a_token_is_put_in_where_there_is_one() {
+        let token = Token::new("t/0", None).unwrap();
+        let with_token = secrets().with_token(&token);
+        for (text, place, expected) in [
+            ("Bearer {{token}}", Place::Header, "Bearer t/0"),
+            ("t=%7B%7Btoken%7D%7D&k={{secret:key}}", Place::Encoded, "t=t%2F0&k=a%22b%20%26%2F"),
+            ("t=%7b%7btoken%7d%7d&t={{token}}", Place::Encoded, "t=t%2F0&t=t%2F0"),
+            ("{{secret:key}}{{{token}}}", Place::Header, "a\"b &/{t/0}"),
+            ("{{token:x}} {{ token }}", Place::Json, "{{token:x}} {{ token }}"),
+        ] {
+            assert_eq!(fill(text, place, &with_token).unwrap(), expected, "{text}");
+        }
+        assert_eq!(fill("{{token}}", Place::Header, &secrets()).unwrap(), "{{token}}");
+    }
+
+    #[test]
     fn an_unknown_name_is_an_error() {
         let error = fill("{{secret:other}}", Place::Header, &secrets()).unwrap_err();
         assert_eq!(error, Forbidden::UnknownSecret { name: "other".into() });
@@ -154,6 +209,11 @@ mod tests {
             ("Grüße €", false),
         ] {
             assert_eq!(smuggles(text), expected, "{text}");
+        }
+        for (text, expected) in
+            [("Hi {{token}}", true), ("%7b%7btoken%7D%7D", true), ("{{ token }}", false)]
+        {
+            assert_eq!(calls_for_token(text), expected, "{text}");
         }
     }
 }

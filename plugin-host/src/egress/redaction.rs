@@ -26,10 +26,10 @@ impl Redactor {
     pub(super) fn new(secrets: &Secrets) -> Self {
         let mut forms = Vec::new();
         let mut marks = Vec::new();
-        for (name, value) in secrets.iter() {
+        for (mark, value) in secrets.marked() {
             for form in forms_of(value) {
                 forms.push(form);
-                marks.push(format!("[secret {name}]"));
+                marks.push(mark.clone());
             }
         }
         if forms.is_empty() {

@@ -4,9 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// Secrets by the names under which a carrier's manifest declares them.
+use crate::token::Token;
+
+/// Secrets by the names under which a carrier's manifest declares them, and the token where one was fetched.
 #[derive(Clone, Default)]
-pub struct Secrets(BTreeMap<String, Arc<str>>);
+pub struct Secrets {
+    named: BTreeMap<String, Arc<str>>,
+    token: Option<Arc<str>>,
+}
 
 /// Why a value cannot be a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,27 +40,38 @@ impl Secrets {
         if value.chars().any(char::is_control) {
             return Err(SecretError::ControlCharacter { name });
         }
-        self.0.insert(name, value.into());
+        self.named.insert(name, value.into());
         Ok(())
     }
 
     /// The names, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        self.named.keys().map(String::as_str)
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(AsRef::as_ref)
+        self.named.get(name).map(AsRef::as_ref)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_ref()))
+    /// The same, and this token.
+    pub(super) fn with_token(&self, token: &Token) -> Self {
+        Self { token: Some(token.value().clone()), ..self.clone() }
+    }
+
+    pub(super) fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
+    /// Every value, with what is shown in its place.
+    pub(super) fn marked(&self) -> impl Iterator<Item = (String, &str)> {
+        let named = self.named.iter().map(|(name, value)| (format!("[secret {name}]"), &**value));
+        named.chain(self.token().map(|token| ("[token]".to_owned(), token)))
     }
 }
 
 /// Shows the names only.
 impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.named.keys()).finish()
     }
 }

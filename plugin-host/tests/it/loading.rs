@@ -70,21 +70,21 @@ fn a_file_that_is_too_large_is_not_even_compiled() {
 #[test]
 fn another_version_of_the_contract_is_named() {
     let built_for =
-        patched("hostile-renderer", "dripline:plugin/renderer@0.1.1", "@0.1.1", "@0.2.0");
+        patched("hostile-renderer", "dripline:plugin/renderer@0.1.2", "@0.1.2", "@0.2.0");
     let error = host(&[]).load("newer", &built_for).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "plugin `newer` was built for dripline:plugin 0.2.0, this host has 0.1.1"
+        "plugin `newer` was built for dripline:plugin 0.2.0, this host has 0.1.2"
     );
 }
 
 #[test]
 fn a_function_that_this_host_lacks_is_named() {
-    let asking = patched("hostile-renderer", "dripline:plugin/log@0.1.1", "/log@", "/lug@");
+    let asking = patched("hostile-renderer", "dripline:plugin/log@0.1.2", "/log@", "/lug@");
     let error = host(&[]).load("newer", &asking).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "plugin `newer` does not fit dripline:plugin 0.1.1: missing: lug.write"
+        "plugin `newer` does not fit dripline:plugin 0.1.2: missing: lug.write"
     );
 }
 

@@ -12,4 +12,5 @@ mod loading;
 mod lookup;
 mod quotes;
 mod server;
+mod token;
 mod webhook;

@@ -32,8 +32,22 @@ pub mod lookup_world {
         pub_export_macro: true,
         default_bindings_module: "dripline_plugin_sdk::edge::lookup_world",
         with: {
-            "dripline:plugin/http@0.1.1": super::carrier_world::dripline::plugin::http,
-            "dripline:plugin/carrier-types@0.1.1": super::carrier_world::dripline::plugin::carrier_types,
+            "dripline:plugin/http@0.1.2": super::carrier_world::dripline::plugin::http,
+            "dripline:plugin/carrier-types@0.1.2": super::carrier_world::dripline::plugin::carrier_types,
+        },
+    });
+}
+
+#[expect(missing_docs, clippy::pedantic, reason = "generated code")]
+pub mod token_world {
+    wit_bindgen::generate!({
+        path: "../wit",
+        world: "token-plugin",
+        pub_export_macro: true,
+        default_bindings_module: "dripline_plugin_sdk::edge::token_world",
+        with: {
+            "dripline:plugin/http@0.1.2": super::carrier_world::dripline::plugin::http,
+            "dripline:plugin/carrier-types@0.1.2": super::carrier_world::dripline::plugin::carrier_types,
         },
     });
 }
@@ -46,8 +60,8 @@ pub mod webhook_world {
         pub_export_macro: true,
         default_bindings_module: "dripline_plugin_sdk::edge::webhook_world",
         with: {
-            "dripline:plugin/http@0.1.1": super::carrier_world::dripline::plugin::http,
-            "dripline:plugin/carrier-types@0.1.1": super::carrier_world::dripline::plugin::carrier_types,
+            "dripline:plugin/http@0.1.2": super::carrier_world::dripline::plugin::http,
+            "dripline:plugin/carrier-types@0.1.2": super::carrier_world::dripline::plugin::carrier_types,
         },
     });
 }
@@ -66,6 +80,7 @@ use carrier_world::dripline::plugin::http;
 use carrier_world::exports::dripline::plugin::carrier as carrier_export;
 use lookup_world::exports::dripline::plugin::lookup as lookup_export;
 use renderer_world::exports::dripline::plugin::renderer as renderer_export;
+use token_world::exports::dripline::plugin::token as token_export;
 use webhook_world::exports::dripline::plugin::webhook as webhook_export;
 
 pub(crate) fn log(level: log::Level, message: &str) {
@@ -159,6 +174,24 @@ impl<L: crate::Lookup + 'static> lookup_export::Guest for LookupEdge<L> {
     ) -> Result<Option<types::Accepted>, types::Failure> {
         L::lookup_outcome(&from_host(settings), &question(message), &answer(response))
             .map(|found| found.map(accepted))
+            .map_err(failure)
+    }
+}
+
+/// Exports `T` as the interface `token`.
+pub struct TokenEdge<T>(PhantomData<T>);
+
+impl<T: crate::Token + 'static> token_export::Guest for TokenEdge<T> {
+    fn request(settings: Vec<types::Setting>) -> Result<http::Request, types::Failure> {
+        T::token_request(&from_host(settings)).map(request).map_err(failure)
+    }
+
+    fn outcome(
+        settings: Vec<types::Setting>,
+        response: http::Response,
+    ) -> Result<token_export::Place, types::Failure> {
+        T::token_outcome(&from_host(settings), &answer(response))
+            .map(|place| token_export::Place { value: place.value, expires_in: place.expires_in })
             .map_err(failure)
     }
 }

@@ -6,7 +6,8 @@
 //! clock or a secret; a secret is *named* in a [`Credential`], and the host inserts its value.
 //!
 //! Everything here is plain Rust and works natively, so that a plugin is tested by `cargo test`. Only
-//! [`export_carrier!`], [`export_lookup!`], [`export_webhook!`] and [`export_renderer!`] know of WebAssembly.
+//! [`export_carrier!`], [`export_lookup!`], [`export_token!`], [`export_webhook!`] and [`export_renderer!`] know of
+//! WebAssembly.
 //!
 //! # A carrier
 //! ```
@@ -84,8 +85,8 @@
 //! Cases are data; the feature `testing` runs them. See the module `testing`.
 //!
 //! # What is where
-//! [`Carrier`] and [`Renderer`] are what a plugin implements, [`Lookup`] and [`Webhook`] what a carrier may
-//! besides, with [`sign`] and [`verify`] for keyed hashes under secrets that are only named;
+//! [`Carrier`] and [`Renderer`] are what a plugin implements, [`Lookup`], [`mod@token`] and [`Webhook`] what a carrier
+//! may besides, with [`sign`] and [`verify`] for keyed hashes under secrets that are only named;
 //! [`Manifest`] describes a carrier;
 //! [`Request`], [`Response`] and [`http`] are HTTP as values; [`Failure`] says what went wrong;
 //! [`Sensitive`] and [`redact`] keep people out of logs; [`mod@log`] is for the author's own lines.
@@ -107,6 +108,7 @@ mod settings;
 pub mod sign;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod token;
 pub mod verify;
 mod webhook;
 
@@ -119,6 +121,7 @@ pub use redact::Sensitive;
 pub use renderer::{Fields, Problem, RenderError, Renderer};
 pub use settings::Settings;
 pub use sign::Hash;
+pub use token::{TOKEN, Token, TokenPlace};
 pub use webhook::{Heard, Hook, Inbound, Progress, Receipt, Rejection, Webhook};
 
 /// Makes this crate's component a carrier. Once, in the crate's root.
@@ -141,6 +144,18 @@ macro_rules! export_lookup {
         const _: () = {
             type Edge = $crate::edge::LookupEdge<$carrier>;
     $crate::edge::lookup_world::export!(Edge with_types_in $crate::edge::lookup_world);
+        };
+    };
+}
+
+/// Lets this crate's carrier have tokens fetched. Once, beside [`export_carrier!`].
+#[macro_export]
+macro_rules! export_token {
+    ($carrier:ty) => {
+        #[cfg(target_family = "wasm")]
+        const _: () = {
+            type Edge = $crate::edge::TokenEdge<$carrier>;
+    $crate::edge::token_world::export!(Edge with_types_in $crate::edge::token_world);
         };
     };
 }

@@ -49,6 +49,18 @@
 //! response = { status = 200, body = '{"messages":[{"id":"m1"}]}' }
 //! found = ["m1"]
 //! ```
+//! A carrier that fetches tokens ([`token_cases`]) has cases with `fetch = true`, whose `request` fetches one and whose
+//! `response` has the `token`, read by the kit where the carrier says that it stands; or means a `failure`:
+//! ```toml
+//! [[case]]
+//! name = "a token is fetched"
+//! fetch = true
+//! request.url = "https://api.acme.example/token"
+//! request.form = [["grant_type", "client_credentials"]]
+//! request.credential = { basic = { user = "12", password_secret = "client_secret" } }
+//! response = { status = 200, body = '{"access_token":"t1","expires_in":3600}' }
+//! token = { value = "t1", lifetime_seconds = 3600 }
+//! ```
 //! A carrier that reports ([`webhook_cases`]) has cases with a `hook`, at the time `now` in seconds since
 //! 1970 and with the `secrets` of the case or of the file, which are the tests' own:
 //! ```toml
@@ -86,6 +98,7 @@ mod carrier;
 pub(crate) mod keyed;
 mod lookup;
 mod renderer;
+mod token;
 mod webhook;
 
 use std::fmt::Write as _;
@@ -107,6 +120,14 @@ pub fn carrier_cases<C: crate::Carrier>(folder: impl AsRef<Path>) {
 /// When a case fails, naming every one that does; and when there is none.
 pub fn lookup_cases<L: crate::Lookup>(folder: impl AsRef<Path>) {
     run(folder.as_ref(), lookup::run::<L>);
+}
+
+/// Runs the cases of a carrier that fetches tokens: those with `fetch = true`.
+///
+/// # Panics
+/// When a case fails, naming every one that does; and when there is none.
+pub fn token_cases<T: crate::Carrier + crate::Token>(folder: impl AsRef<Path>) {
+    run(folder.as_ref(), token::run::<T>);
 }
 
 /// Runs the cases of a carrier that reports: those with a `hook`.

@@ -25,7 +25,7 @@ macro_rules! vendored {
 
 /// The SDK and the contract. They are part of this program, so that whoever has it can write plugins for
 /// exactly the contract that it speaks.
-const VENDORED: [(&str, &str); 24] = vendored![
+const VENDORED: [(&str, &str); 26] = vendored![
     "sdk/Cargo.toml",
     "sdk/src/carrier.rs",
     "sdk/src/clock.rs",
@@ -46,7 +46,9 @@ const VENDORED: [(&str, &str); 24] = vendored![
     "sdk/src/testing/keyed.rs",
     "sdk/src/testing/lookup.rs",
     "sdk/src/testing/renderer.rs",
+    "sdk/src/testing/token.rs",
     "sdk/src/testing/webhook.rs",
+    "sdk/src/token.rs",
     "sdk/src/verify.rs",
     "sdk/src/webhook.rs",
     "wit/dripline.wit",

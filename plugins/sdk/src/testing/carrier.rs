@@ -35,12 +35,16 @@ pub(super) struct Case {
     now: u64,
     message: Option<Message>,
     pub(super) question: Option<Asked>,
+    /// Whether it is about fetching a token.
+    #[serde(default)]
+    pub(super) fetch: bool,
     pub(super) request: Option<ExpectedRequest>,
     pub(super) refused: Option<ExpectedFailure>,
     pub(super) response: Option<GivenResponse>,
     accepted: Option<ExpectedAccepted>,
     /// The carrier's ids of what was asked about; empty when it does not have it.
     pub(super) found: Option<Vec<String>>,
+    pub(super) token: Option<ExpectedToken>,
     pub(super) failure: Option<ExpectedFailure>,
     pub(super) hook: Option<GivenHook>,
     #[serde(default)]
@@ -60,6 +64,14 @@ pub(super) struct Asked {
     pub(super) recipient: Option<String>,
     #[serde(default)]
     pub(super) attempted_at_ms: u64,
+}
+
+/// What the host must find in an answer.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ExpectedToken {
+    pub(super) value: String,
+    pub(super) lifetime_seconds: Option<u64>,
 }
 
 /// A request that the carrier makes.
@@ -189,8 +201,8 @@ pub(super) fn run<C: Carrier>(file: &File) -> (usize, Vec<Failed>) {
             message,
             implementation: std::marker::PhantomData,
         };
-        // Whether it is asked or told something is for the cases of those abilities.
-        if case.question.is_some() || case.hook.is_some() {
+        // Whether it is asked or told something, or fetches a token, is for the cases of those abilities.
+        if case.question.is_some() || case.fetch || case.hook.is_some() {
             continue;
         }
         if let Err(reason) = case.within(file, |_| run.check(case)) {
@@ -262,47 +274,8 @@ impl<C: Carrier> Run<'_, C> {
         }
     }
 
-    /// What the host would refuse.
     fn check_rights(&self, request: &Request) -> Result<(), String> {
-        let origins = self.manifest.origins.iter().map(|origin| self.origin(origin));
-        let granted = |origin: &str| {
-            request.url.strip_prefix(origin).is_some_and(|rest| {
-                rest.is_empty() || rest.starts_with('/') || rest.starts_with('?')
-            })
-        };
-        if !origins.clone().any(|origin| granted(&origin)) {
-            return Err(format!("the URL `{}` has no origin of the manifest", request.url));
-        }
-        for (name, value) in &request.headers {
-            let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-            if name.is_empty() || !name.chars().all(token) || value.contains(['\r', '\n', '\0']) {
-                return Err(format!("`{name}` is no header that can be sent"));
-            }
-        }
-        let secret = match &request.credential {
-            None => return Ok(()),
-            Some(Credential::Bearer(secret) | Credential::Header { secret, .. }) => secret,
-            Some(Credential::Basic { password_secret, .. }) => password_secret,
-        };
-        let declared = |setting: &crate::Setting| setting.secret && setting.name == *secret;
-        if !self.manifest.settings.iter().any(declared) {
-            return Err(format!("the manifest declares no secret `{secret}`"));
-        }
-        Ok(())
-    }
-
-    fn origin(&self, origin: &str) -> String {
-        let Some(name) = origin.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) else {
-            return origin.to_owned();
-        };
-        let mut settings = self.manifest.settings.iter();
-        let default = settings.find(|setting| setting.name == name);
-        let default = default.and_then(|setting| setting.default.as_deref()).unwrap_or_default();
-        // A setting may be a URL with a path; only its origin matters here.
-        let url = self.settings.get_or(name, default);
-        let host = url.find("://").map_or(0, |at| at + 3);
-        let end = url[host..].find(['/', '?']).map_or(url.len(), |at| host + at);
-        url[..end].to_owned()
+        check_rights(self.manifest, &self.settings, request)
     }
 
     fn check_response(
@@ -370,6 +343,53 @@ impl<C: Carrier> Run<'_, C> {
         }
         expected.check(found)
     }
+}
+
+/// What the host would refuse.
+pub(super) fn check_rights(
+    manifest: &Manifest,
+    settings: &Settings,
+    request: &Request,
+) -> Result<(), String> {
+    let origins = manifest.origins.iter().map(|origin| origin_of(manifest, settings, origin));
+    let granted = |origin: &str| {
+        request
+            .url
+            .strip_prefix(origin)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || rest.starts_with('?'))
+    };
+    if !origins.clone().any(|origin| granted(&origin)) {
+        return Err(format!("the URL `{}` has no origin of the manifest", request.url));
+    }
+    for (name, value) in &request.headers {
+        let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+        if name.is_empty() || !name.chars().all(token) || value.contains(['\r', '\n', '\0']) {
+            return Err(format!("`{name}` is no header that can be sent"));
+        }
+    }
+    let secret = match &request.credential {
+        None => return Ok(()),
+        Some(Credential::Bearer(secret) | Credential::Header { secret, .. }) => secret,
+        Some(Credential::Basic { password_secret, .. }) => password_secret,
+    };
+    let declared = |setting: &crate::Setting| setting.secret && setting.name == *secret;
+    if secret != crate::TOKEN && !manifest.settings.iter().any(declared) {
+        return Err(format!("the manifest declares no secret `{secret}`"));
+    }
+    Ok(())
+}
+
+fn origin_of(manifest: &Manifest, settings: &Settings, origin: &str) -> String {
+    let Some(name) = origin.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) else {
+        return origin.to_owned();
+    };
+    let default = manifest.settings.iter().find(|setting| setting.name == name);
+    let default = default.and_then(|setting| setting.default.as_deref()).unwrap_or_default();
+    // A setting may be a URL with a path; only its origin matters here.
+    let url = settings.get_or(name, default);
+    let host = url.find("://").map_or(0, |at| at + 3);
+    let end = url[host..].find(['/', '?']).map_or(url.len(), |at| host + at);
+    url[..end].to_owned()
 }
 
 impl ExpectedRequest {
