@@ -34,6 +34,7 @@ mod render;
 mod routes;
 mod send;
 mod settle;
+mod tokens;
 mod unknown;
 
 use breakers::Breakers;
@@ -182,18 +183,18 @@ impl Deliver {
         let text = self.render.call(&mut delivery).await?;
         let (route, permit) = self.ready(&delivery, &text, permit).await?;
         let segments = route.count_segments(&delivery, &text)?;
-        let (request, permit) = self.build.call(&delivery, &route, text, permit).await?;
+        let (prepared, permit) = self.build.call(&delivery, &route, text, permit).await?;
         let place = route.lane.enter(&delivery, self.environment.clock.now()).await?;
         if self.environment.stop.is_finishing() {
             return Err(Outcome::Released);
         }
-        let given = self.build.given(&delivery, &route, &request);
+        let given = self.build.given(&delivery, &route, &prepared.request);
         let permit = permit.renew(&delivery)?;
         let marking = Instant::now();
         let now = self.environment.clock.now();
         let attempt = self.mark.call(&delivery, &route, segments, given, now).await?;
         progress.marked = true;
-        let outcome = self.send.call(&delivery, &route, request, marking, permit).await;
+        let outcome = self.send.call(&delivery, &route, prepared, marking, permit).await;
         place.leave();
         Ok(Outcome::Attempted { delivery_id: id, attempt, outcome })
     }

@@ -19,4 +19,5 @@ mod stop;
 mod support;
 mod throttles;
 mod tickets;
+mod tokens;
 mod unknown;

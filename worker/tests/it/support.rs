@@ -359,6 +359,13 @@ impl Simulator {
         *self = Self::listen(&self.address, self.log.clone(), self.faults.clone());
     }
 
+    /// It is gone and back, forgets what it knew, and misbehaves by this plan.
+    pub(crate) fn restart_with(&mut self, plan: &str) {
+        self.stop();
+        std::fs::write(&self.faults, plan).unwrap();
+        self.start_again();
+    }
+
     pub(crate) fn origin(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -560,6 +567,7 @@ fn collect_plugins(home: &Path) -> PathBuf {
         "hostile_renderer.wasm",
         "keyed_carrier.wasm",
         "queried_carrier.wasm",
+        "token_carrier.wasm",
     ] {
         std::os::unix::fs::symlink(built.join(name), directory.join(name)).unwrap();
     }

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use dripline_domain::breaker::{Admission, Breaker, BreakerPolicy, Change, Pass, Symptom};
@@ -179,12 +180,23 @@ impl Permit {
         symptom: Symptom,
         reason: Reason,
     ) -> Outcome {
+        self.unprepared_for(delivery, symptom, reason, None)
+    }
+
+    /// The same, when the carrier asks to be left alone for so long.
+    pub(super) fn unprepared_for(
+        self,
+        delivery: &DueDelivery,
+        symptom: Symptom,
+        reason: Reason,
+        retry_after: Option<Duration>,
+    ) -> Outcome {
         if !self.is_valid()
             && let Err(postponed) = self.again(delivery)
         {
             return postponed;
         }
-        let outcome = AttemptOutcome::NotSent { reason: reason.clone(), retry_after: None };
+        let outcome = AttemptOutcome::NotSent { reason: reason.clone(), retry_after };
         self.report(symptom, &outcome);
         Outcome::given_up(delivery, GiveUp::Retry(reason))
     }

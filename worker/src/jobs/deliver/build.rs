@@ -1,4 +1,4 @@
-//! Build: the carrier plugin says what request would send the message.
+//! Build: the carrier plugin says what request would send the message, and the token that it asks for is there.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use dripline_domain::breaker::Symptom;
 use dripline_domain::delivery::AttemptOutcome;
 use dripline_plugin_host::PluginHost;
 use dripline_plugin_host::Request;
-use dripline_plugin_host::{CallError, DuplicateClass, Outgoing, outcome};
+use dripline_plugin_host::{CallError, DuplicateClass, NoToken, Outgoing, outcome};
 use dripline_store::delivery::DueDelivery;
 use dripline_store::ops::{GivenKey, GivenReference};
 
@@ -14,11 +14,20 @@ use super::Outcome;
 use super::breakers::Permit;
 use super::by_route::by_route;
 use super::routes::ReadyRoute;
+use super::tokens::HeldToken;
 use crate::batch::Batcher;
 use crate::crash::crash_point;
 use crate::environment::Environment;
 
 type Built = Result<Request, CallError>;
+
+/// All that is needed to send a message.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) request: Request,
+    /// Of a request that asks for one.
+    pub(super) token: Option<Arc<HeldToken>>,
+}
 
 /// The stage.
 #[derive(Clone, Debug)]
@@ -45,7 +54,7 @@ impl Build {
         route: &Arc<ReadyRoute>,
         text: String,
         permit: Permit,
-    ) -> Result<(Request, Permit), Outcome> {
+    ) -> Result<(Prepared, Permit), Outcome> {
         let message = Outgoing {
             reference: self.reference(delivery, route),
             sender: route.sender(delivery.contact_id).to_owned(),
@@ -56,7 +65,7 @@ impl Build {
         let built = self.batcher.call((route.clone(), message)).await;
         crash_point!("build-done");
         match built {
-            Ok(Ok(request)) => Ok((request, permit)),
+            Ok(Ok(request)) => self.authorize(delivery, route, request, permit).await,
             Ok(Err(error)) => {
                 let symptom = match &error {
                     CallError::Plugin(_) => Symptom::PluginFailed,
@@ -73,6 +82,27 @@ impl Build {
                 }
             }
             Err(_) => Err(Outcome::Interrupted),
+        }
+    }
+
+    /// Gets the token that the request asks for. Without one nothing is sent, and that is the route's fault.
+    async fn authorize(
+        &self,
+        delivery: &DueDelivery,
+        route: &ReadyRoute,
+        request: Request,
+        permit: Permit,
+    ) -> Result<(Prepared, Permit), Outcome> {
+        let token = tokio::select! {
+            biased;
+            token = route.token_for(&self.environment, &request) => token,
+            () = self.environment.stop.dropping() => return Err(Outcome::Released),
+        };
+        match token {
+            Ok(token) => Ok((Prepared { request, token }, permit)),
+            Err(NoToken { symptom, reason, retry_after }) => {
+                Err(permit.unprepared_for(delivery, symptom, reason, retry_after))
+            }
         }
     }
 

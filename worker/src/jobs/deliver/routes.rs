@@ -18,6 +18,7 @@ use dripline_store::route::{self, Route};
 
 use super::Outcome;
 use super::lane::Lane;
+use super::tokens::Tokens;
 use crate::environment::Environment;
 use crate::outage::Unanswered;
 
@@ -38,6 +39,8 @@ pub(super) struct ReadyRoute {
     pub(super) final_after: Duration,
     /// The requests that are on the wire.
     pub(super) lane: Lane,
+    /// Of a carrier that fetches tokens.
+    pub(super) tokens: Option<Tokens>,
     rules: SegmentRules,
     /// The state of the plugins that it was made with.
     plugin_changes: u64,
@@ -147,6 +150,7 @@ impl Routes {
             duplicates: manifest.duplicates,
             key_lifetime: manifest.key_lifetime(),
             final_after: manifest.lookup_final_after(),
+            tokens: self.environment.plugins.fetches_tokens(carrier).then(Tokens::default),
             rules: manifest.segments,
             plugin_changes,
             carrier: route.carrier,

@@ -7,14 +7,16 @@ use dripline_domain::breaker::Symptom;
 use dripline_domain::delivery::{AttemptOutcome, Reason};
 use dripline_plugin_host::PluginError;
 use dripline_plugin_host::PluginHost;
-use dripline_plugin_host::egress::WireOutcome;
+use dripline_plugin_host::Request;
+use dripline_plugin_host::Response;
+use dripline_plugin_host::egress::{Grant, WireOutcome};
 use dripline_plugin_host::outcome;
 use dripline_plugin_host::{Accepted, CallError};
-use dripline_plugin_host::{Request, Response};
 use dripline_store::delivery::DueDelivery;
 use tracing::Instrument;
 
 use super::breakers::Permit;
+use super::build::Prepared;
 use super::by_route::by_route;
 use super::routes::ReadyRoute;
 use crate::batch::Batcher;
@@ -51,14 +53,15 @@ impl Send {
         &self,
         delivery: &DueDelivery,
         route: &Arc<ReadyRoute>,
-        request: Request,
+        prepared: Prepared,
         marking: Instant,
         permit: Permit,
     ) -> AttemptOutcome {
         if let Some(reason) = self.too_late(delivery, marking) {
             return AttemptOutcome::NotSent { reason, retry_after: None };
         }
-        let wire = self.exchange(route, request).await;
+        let Prepared { request, token } = prepared;
+        let wire = self.exchange(route.grant_with(token.as_deref()), route, request).await;
         let reading = match &wire {
             WireOutcome::Response(response) => {
                 let read = self.read.call((route.clone(), response.clone())).await;
@@ -68,8 +71,13 @@ impl Send {
             WireOutcome::NotSent { .. } | WireOutcome::Uncertain { .. } => None,
         };
         crash_point!("read-done");
-        let outcome = outcome::decide(&route.carrier, &wire, reading.as_ref());
-        permit.report(symptom(&wire, reading.as_ref()), &outcome);
+        let mut outcome = outcome::decide(&route.carrier, &wire, reading.as_ref());
+        let mut symptom = symptom(&wire, reading.as_ref());
+        if let Some(token) = token {
+            outcome = outcome::with_token(outcome, &wire);
+            symptom = route.learn(&token, &wire).unwrap_or(symptom);
+        }
+        permit.report(symptom, &outcome);
         outcome
     }
 
@@ -89,12 +97,12 @@ impl Send {
 
     /// One exchange with the carrier. A second stop signal drops it; what was written by then may
     /// have arrived.
-    async fn exchange(&self, route: &ReadyRoute, request: Request) -> WireOutcome {
+    async fn exchange(&self, grant: &Grant, route: &ReadyRoute, request: Request) -> WireOutcome {
         crash_point!("wire-begin");
         let span = tracing::debug_span!("plugin.carrier.send", carrier = route.carrier);
         let outcome = tokio::select! {
             biased;
-            outcome = self.environment.wire.send(&route.grant, request).instrument(span) => outcome,
+            outcome = self.environment.wire.send(grant, request).instrument(span) => outcome,
             () = self.environment.stop.dropping() => WireOutcome::Uncertain {
                 status: None,
                 reason: Reason::new(STOPPED, "the worker was stopped while it was sent"),

@@ -8,7 +8,7 @@ use dripline_domain::delivery::Reason;
 use dripline_domain::evidence::{Evidence, Finding};
 use dripline_plugin_host::egress::WireOutcome;
 use dripline_plugin_host::outcome::{Answered, answered};
-use dripline_plugin_host::{CallError, DuplicateClass, PluginError, Question};
+use dripline_plugin_host::{CallError, DuplicateClass, NoToken, PluginError, Question};
 use dripline_store::delivery::{self, DueRoute};
 use dripline_store::inquiry::Inquiry;
 use dripline_store::ops::{self, Repeat, RepeatRequest, Resolution};
@@ -82,10 +82,10 @@ impl Deliver {
         let prepared = async {
             let text = self.render.call(&mut delivery).await?;
             let segments = route.count_segments(&delivery, &text)?;
-            let (request, permit) = self.build.call(&delivery, route, text, permit).await?;
-            Ok::<_, Outcome>((segments, request, permit.renew(&delivery)?))
+            let (prepared, permit) = self.build.call(&delivery, route, text, permit).await?;
+            Ok::<_, Outcome>((segments, prepared, permit.renew(&delivery)?))
         };
-        let (segments, request, permit) = match prepared.await {
+        let (segments, prepared, permit) = match prepared.await {
             Ok(prepared) => prepared,
             Err(Outcome::Interrupted) => return Inquired::Abandoned,
             Err(outcome) => {
@@ -96,7 +96,7 @@ impl Deliver {
         let Ok(place) = route.lane.enter(&delivery, self.environment.clock.now()).await else {
             return nothing("route_crowded", "its route has enough requests on the wire");
         };
-        let Some(reference) = self.build.given(&delivery, route, &request) else {
+        let Some(reference) = self.build.given(&delivery, route, &prepared.request) else {
             return nothing("no_key", "the carrier keeps no key of it");
         };
         if self.environment.stop.is_finishing() {
@@ -115,7 +115,7 @@ impl Deliver {
         }
         let attempt = delivery.attempt + 1;
         self.environment.journal.start([(id, attempt)]).await;
-        let outcome = self.send.call(&delivery, route, request, marking, permit).await;
+        let outcome = self.send.call(&delivery, route, prepared, marking, permit).await;
         place.leave();
         self.settle.finish(id, attempt, outcome).await;
         Inquired::Repeated
@@ -157,7 +157,16 @@ impl Deliver {
             Ok(request) => request,
             Err(error) => return cannot_ask(&error),
         };
-        let wire = self.environment.wire.send(&route.grant, request).await;
+        let token = match route.token_for(&self.environment, &request).await {
+            Ok(token) => token,
+            Err(NoToken { reason, .. }) => return Inquired::Nothing(reason),
+        };
+        let grant = route.grant_with(token.as_deref());
+        let wire = self.environment.wire.send(grant, request).await;
+        if let Some(token) = &token {
+            // It is asked again in any case.
+            let _ = route.learn(token, &wire);
+        }
         let reading = match &wire {
             WireOutcome::Response(response) => {
                 let one = vec![(question, response.clone())];
