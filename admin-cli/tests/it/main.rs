@@ -17,5 +17,6 @@ mod requeue;
 mod route;
 mod session;
 mod terminal;
+mod token_server;
 mod usage;
 mod workflow;

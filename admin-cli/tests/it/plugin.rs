@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use crate::session::{Session, assert_transcript};
+use crate::token_server::TokenServer;
 
 #[test]
 fn plugins_are_listed_and_shown_without_a_database() {
@@ -215,4 +216,75 @@ async fn plugins_are_installed_replaced_brought_back_and_removed() {
     assert_eq!(gone.code, 1, "{}", gone.stdout);
     session.run("plugin rollback plain");
     assert_transcript!(session);
+}
+
+/// The carrier that wants tokens, which is no bundled one.
+fn token_carrier() -> String {
+    let built = std::env::var_os("DRIPLINE_TEST_PLUGINS").expect("run `cargo xtask test`");
+    PathBuf::from(built).join("token_carrier.wasm").display().to_string()
+}
+
+#[test]
+fn a_carrier_that_wants_tokens_is_shown_with_the_request_for_one() {
+    let mut session = Session::without_database();
+    session.environment("DRIPLINE__PLUGINS__CARRIER__DEADLINE_MS", "2000");
+    let plugin = token_carrier();
+    let checked = session.quiet(&format!("plugin check {plugin}"));
+    assert_eq!(checked.code, 0, "{}", checked.stderr);
+    for words in ["lookup, token", "tokens", "it never sees it"] {
+        assert!(checked.stdout.contains(words), "{words}: {}", checked.stdout);
+    }
+    let tried = format!(
+        "plugin try {plugin} --to +12025550123 --sender +12025550100 --text Hi \
+         --setting client_id=AC1 --setting api_base=https://carrier.example"
+    );
+    let shown = session.quiet(&tried);
+    assert_eq!(shown.code, 0, "{}", shown.stderr);
+    for line in [
+        "POST https://carrier.example/tokens/AC1/messages\n",
+        "authorization: Bearer [token]\n",
+        "and before it, unless it has a token, fetch one by this request:\n",
+        "POST https://carrier.example/tokens/oauth\n",
+        "authorization: Basic QUMxOm[secret client_secret]",
+        "grant_type=client_credentials&scope=sms",
+    ] {
+        assert!(shown.stdout.contains(line), "{line}: {}", shown.stdout);
+    }
+    assert!(!shown.stdout.contains("not-fetched"), "{}", shown.stdout);
+    let json = session.quiet(&format!("{tried} --output json")).json();
+    assert_eq!(json["url"], "https://carrier.example/tokens/AC1/messages");
+    assert_eq!(json["token"]["url"], "https://carrier.example/tokens/oauth");
+}
+
+#[test]
+fn a_message_that_is_really_tried_has_a_token_fetched_for_it() {
+    let mut session = Session::without_database();
+    session.environment("DRIPLINE__PLUGINS__CARRIER__DEADLINE_MS", "2000");
+    session.environment("CLIENT_SECRET", "hunter2hunter2");
+    let tried = |origin: &str| {
+        format!(
+            "plugin try {} --to +12025550123 --sender +12025550100 --text Hi --allow-loopback \
+             --setting client_id=AC1 --setting api_base={origin} \
+             --secret client_secret=env:CLIENT_SECRET --live --yes",
+            token_carrier()
+        )
+    };
+    let carrier = TokenServer::start(r#"{"access_token":"t0k3n-of-the-test","expires_in":60}"#);
+    let sent = session.quiet(&tried(&carrier.origin));
+    assert_eq!(sent.code, 0, "{sent:?}");
+    assert!(sent.stdout.contains("outcome: accepted: SM1"), "{}", sent.stdout);
+    // The carrier repeats the token, and it is not shown.
+    assert!(sent.stdout.contains("x-echo: Bearer [token]"), "{}", sent.stdout);
+    assert!(!format!("{sent:?}").contains("t0k3n"), "{sent:?}");
+    let asked = carrier.asked();
+    assert!(asked[0].starts_with("POST /tokens/oauth "), "{asked:?}");
+    assert!(asked[1].contains("authorization: Bearer t0k3n-of-the-test\r\n"), "{asked:?}");
+
+    let carrier = TokenServer::start(r#"{"error":"none"}"#);
+    let unsent = session.quiet(&tried(&carrier.origin));
+    assert_eq!(unsent.code, 1, "{unsent:?}");
+    let words = "the message was not sent: token_unread: no token: the answer has no text at \
+                 `/access_token`";
+    assert!(unsent.stderr.contains(words), "{}", unsent.stderr);
+    assert_eq!(carrier.asked().len(), 1);
 }

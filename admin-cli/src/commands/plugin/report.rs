@@ -18,7 +18,7 @@ pub(super) struct PluginReport {
     deadline_ms: u64,
     /// The contract's interfaces whose functions it calls.
     imports: Vec<String>,
-    /// What it can do beside its kind: `lookup`, `webhook`.
+    /// What it can do beside its kind: `lookup`, `token`, `webhook`.
     abilities: Vec<&'static str>,
     /// What a carrier says about itself; none for renderers.
     carrier: Option<CarrierReport>,
@@ -68,7 +68,7 @@ impl PluginReport {
             memory_limit_bytes,
             deadline_ms: u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX),
             imports: info.imports.clone(),
-            abilities: [(info.lookup, "lookup"), (info.webhook, "webhook")]
+            abilities: [(info.lookup, "lookup"), (info.token, "token"), (info.webhook, "webhook")]
                 .into_iter()
                 .filter_map(|(able, name)| able.then_some(name))
                 .collect(),
@@ -95,6 +95,11 @@ impl PluginReport {
             if !words.is_empty() {
                 pairs.push((name, words));
             }
+        }
+        if self.abilities.contains(&"token") {
+            let words =
+                "one is fetched, kept in memory and put into its requests; it never sees it";
+            pairs.push(("tokens", words.to_owned()));
         }
         pairs.extend(self.carrier.iter().flat_map(CarrierReport::pairs));
         page.pairs(pairs);

@@ -6,10 +6,10 @@ use std::path::Path;
 use dripline_config::SecretReference;
 use dripline_domain::phone::Phone;
 use dripline_plugin_host::egress::{
-    Egress, EgressOptions, Grant, Preview, RouteRights, Secrets, WireOutcome,
+    Egress, EgressOptions, Grant, RouteRights, Secrets, WireOutcome,
 };
 use dripline_plugin_host::outcome;
-use dripline_plugin_host::{Manifest, Outgoing, PluginHost, PluginKind, Request, Settings};
+use dripline_plugin_host::{Manifest, Outgoing, PluginHost, PluginKind, Request, Settings, Token};
 use dripline_store::route::Route;
 use serde::Serialize;
 use uuid::Uuid;
@@ -90,22 +90,43 @@ impl Args {
 struct Plan {
     plugin: String,
     segments: u32,
+    #[serde(flatten)]
+    message: Shown,
+    /// What would fetch the token before it, where the message asks for one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<Shown>,
+}
+
+/// A request, with its secrets masked.
+#[derive(Serialize)]
+struct Shown {
     method: String,
     url: String,
     headers: Vec<(String, String)>,
     body: String,
 }
 
-impl Plan {
-    fn new(plugin: &str, segments: u32, preview: Preview) -> Self {
-        Self {
-            plugin: plugin.to_owned(),
-            segments,
+impl Shown {
+    fn new(grant: &Grant, request: Request) -> anyhow::Result<Self> {
+        let preview = grant
+            .preview(request, &EgressOptions::default())
+            .map_err(|forbidden| refuse(format!("the request may not leave: {forbidden}")))?;
+        Ok(Self {
             method: preview.method,
             url: preview.url,
             headers: preview.headers.into_iter().map(|h| (h.name, h.value)).collect(),
             body: String::from_utf8_lossy(&preview.body).into_owned(),
+        })
+    }
+
+    fn lay_out(&self, page: &mut Page) {
+        page.gap();
+        page.line(format_args!("{} {}", self.method, self.url));
+        for (name, value) in &self.headers {
+            page.line(format_args!("{name}: {value}"));
         }
+        page.gap();
+        page.line(&self.body);
     }
 }
 
@@ -116,13 +137,12 @@ impl Report for Plan {
             self.plugin,
             count(u64::from(self.segments), "segment")
         ));
-        page.gap();
-        page.line(format_args!("{} {}", self.method, self.url));
-        for (name, value) in &self.headers {
-            page.line(format_args!("{name}: {value}"));
+        self.message.lay_out(page);
+        if let Some(token) = &self.token {
+            page.gap();
+            page.line("and before it, unless it has a token, fetch one by this request:");
+            token.lay_out(page);
         }
-        page.gap();
-        page.line(&self.body);
     }
 }
 
@@ -186,11 +206,8 @@ pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::
         .next()
         .expect("one request for one message")
         .map_err(|error| refuse(format!("carrier `{name}` gives no request: {error}")))?;
-    let options = EgressOptions::default();
-    let preview = grant
-        .preview(request.clone(), &options)
-        .map_err(|forbidden| refuse(format!("the request may not leave: {forbidden}")))?;
-    let plan = Plan::new(&name, segments, preview);
+    let trial = Trial { host, name, settings, grant };
+    let plan = trial.plan(segments, &request).await?;
     if !args.live {
         out.data(&plan)?;
         return Ok(Exit::Done);
@@ -199,7 +216,7 @@ pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::
     if args.confirm.ask(out, &plan, &question)?.is_none() {
         return Ok(Exit::Done);
     }
-    let sent = send(&host, &name, &settings, &grant, request, options).await;
+    let sent = trial.send(request).await?;
     let accepted = sent.outcome == "accepted";
     out.data(&sent)?;
     Ok(if accepted { Exit::Done } else { Exit::Refused })
@@ -264,38 +281,80 @@ fn rights(
     Ok((settings, grant))
 }
 
-async fn send(
-    host: &PluginHost,
-    name: &str,
-    settings: &Settings,
-    grant: &Grant,
-    request: Request,
-    options: EgressOptions,
-) -> Sent {
-    let wire = Egress::new(options).send(grant, request).await;
-    let mut reading = None;
-    let (status, headers, body) = match &wire {
-        WireOutcome::Response(response) => {
-            reading = host
-                .read_responses(name, settings, vec![response.clone()])
-                .await
-                .into_iter()
-                .next();
-            let headers = response.headers.iter().map(|h| (h.name.clone(), h.value.clone()));
-            let body = String::from_utf8_lossy(&response.body).into_owned();
-            (Some(response.status), headers.collect(), body)
+/// A carrier with what a message over it needs.
+struct Trial {
+    host: PluginHost,
+    name: String,
+    settings: Settings,
+    grant: Grant,
+}
+
+impl Trial {
+    /// What would leave, by the same checks as if it did.
+    async fn plan(&self, segments: u32, request: &Request) -> anyhow::Result<Plan> {
+        let wants_token = self.host.fetches_tokens(&self.name) && request.wants_token();
+        let (grant, token) = if wants_token {
+            // It is masked in all that is shown; only its place matters.
+            let stand_in = Token::new(&format!("not-fetched-{}", Uuid::new_v4().simple()), None)?;
+            (self.grant.with_token(&stand_in), Some(self.token_request().await?))
+        } else {
+            (self.grant.clone(), None)
+        };
+        let token = token.map(|token| Shown::new(&self.grant, token)).transpose()?;
+        let message = Shown::new(&grant, request.clone())?;
+        Ok(Plan { plugin: self.name.clone(), segments, message, token })
+    }
+
+    async fn token_request(&self) -> anyhow::Result<Request> {
+        let (name, secrets) = (&self.name, self.grant.secrets());
+        let built = self.host.build_token_request(name, &self.settings, secrets).await;
+        let request = built.map_err(|error| {
+            refuse(format!("carrier `{name}` gives no request for a token: {error}"))
+        })?;
+        Ok(request)
+    }
+
+    /// Really sends it, with a token fetched for it alone where it asks for one.
+    async fn send(&self, request: Request) -> anyhow::Result<Sent> {
+        let Self { host, name, settings, grant } = self;
+        let egress = Egress::new(EgressOptions::default());
+        let has_token = host.fetches_tokens(name) && request.wants_token();
+        let grant = if has_token {
+            let fetched = host.fetch_token(&egress, name, settings, grant).await;
+            let token =
+                fetched.map_err(|error| refuse(format!("the message was not sent: {error}")))?;
+            grant.with_token(&token)
+        } else {
+            grant.clone()
+        };
+        let wire = egress.send(&grant, request).await;
+        let mut reading = None;
+        let (status, headers, body) = match &wire {
+            WireOutcome::Response(response) => {
+                reading = host
+                    .read_responses(name, settings, vec![response.clone()])
+                    .await
+                    .into_iter()
+                    .next();
+                let headers = response.headers.iter().map(|h| (h.name.clone(), h.value.clone()));
+                let body = String::from_utf8_lossy(&response.body).into_owned();
+                (Some(response.status), headers.collect(), body)
+            }
+            WireOutcome::NotSent { .. } | WireOutcome::Uncertain { .. } => {
+                (None, Vec::new(), String::new())
+            }
+        };
+        let mut meant = outcome::decide(name, &wire, reading.as_ref());
+        if has_token {
+            meant = outcome::with_token(meant, &wire);
         }
-        WireOutcome::NotSent { .. } | WireOutcome::Uncertain { .. } => {
-            (None, Vec::new(), String::new())
-        }
-    };
-    let meant = outcome::decide(name, &wire, reading.as_ref());
-    let detail = match meant.reason() {
-        Some(reason) => reason.to_string(),
-        None => reading
-            .and_then(Result::ok)
-            .map(|accepted| accepted.carrier_references.join(", "))
-            .unwrap_or_default(),
-    };
-    Sent { status, headers, body, outcome: meant.as_str(), detail }
+        let detail = match meant.reason() {
+            Some(reason) => reason.to_string(),
+            None => reading
+                .and_then(Result::ok)
+                .map(|accepted| accepted.carrier_references.join(", "))
+                .unwrap_or_default(),
+        };
+        Ok(Sent { status, headers, body, outcome: meant.as_str(), detail })
+    }
 }
