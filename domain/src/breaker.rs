@@ -191,12 +191,14 @@ impl Breaker {
         matches!(self.state, State::Running { .. })
     }
 
-    /// Whether a delivery that asks now may be handed over, be it as the probe. Asking this changes nothing.
-    pub fn is_free(&self, now: DateTime<Utc>) -> bool {
+    /// From when on a delivery may be handed over, be it as the probe; `now` if it may at once. Asking this
+    /// changes nothing.
+    pub fn free_at(&self, now: DateTime<Utc>) -> DateTime<Utc> {
         match self.state {
-            State::Running { .. } => true,
-            State::Halted(halt) => halt.until <= now,
-            State::Probing(_) => false,
+            State::Running { .. } => now,
+            State::Halted(halt) => halt.until.max(now),
+            // The probe that is on its way has to come back, or to take too long.
+            State::Probing(halt) => halt.until.max(later(now, HEAD_START)),
         }
     }
 

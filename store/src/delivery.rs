@@ -51,8 +51,11 @@ pub struct DueDelivery {
     pub route: DueRoute,
     /// That route's failover.
     pub failover: Option<DueRoute>,
-    /// The last hand-over, if there was one.
-    pub last: Option<LastAttempt>,
+    /// The route of the last hand-over; `None`: there was none, or it could not be prepared.
+    pub last_route_id: Option<RouteId>,
+    /// The route of a hand-over of which nobody knew what had become of it, until there was evidence. It goes
+    /// over that one alone.
+    pub bound_to: Option<RouteId>,
     /// The contact's number.
     pub phone: Phone,
     /// What the template can say about the contact.
@@ -70,15 +73,6 @@ pub struct DueRoute {
     pub revision: i64,
     /// Whether it is paused. The mark looks again.
     pub is_paused: bool,
-}
-
-/// What matters of a delivery's last hand-over for the next one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LastAttempt {
-    /// The route that it went over; `None`: it could not be prepared.
-    pub route_id: Option<RouteId>,
-    /// Whether nobody knew what had become of it, until there was evidence.
-    pub was_unknown: bool,
 }
 
 struct Step {
@@ -126,10 +120,13 @@ async fn load(
                       (SELECT a.route_id FROM attempts a
                        WHERE a.delivery_id = d.delivery_id AND a.attempt = d.attempt)
                   END AS last_route_id,
+                  -- An attempt from before there were failovers went over its step's route: 0.
                   CASE WHEN d.attempt > 0 THEN
-                      (SELECT count(*) FROM evidence e
-                       WHERE e.delivery_id = d.delivery_id AND e.attempt = d.attempt)
-                  ELSE 0 END AS "last_evidence!"
+                      (SELECT coalesce(a.route_id, 0)
+                       FROM evidence e JOIN attempts a USING (delivery_id, attempt)
+                       WHERE e.delivery_id = d.delivery_id
+                       ORDER BY e.evidence_id DESC LIMIT 1)
+                  END AS bound_to
            FROM deliveries d JOIN contacts c USING (contact_id)
            WHERE d.delivery_id = ANY ($1) AND d.state = $2"#,
         &ids,
@@ -167,10 +164,10 @@ async fn load(
             renderer: Arc::clone(&step.renderer),
             route: step.route,
             failover: step.failover,
-            last: (row.attempt > 0).then_some(LastAttempt {
-                route_id: row.last_route_id.map(RouteId),
-                was_unknown: row.last_evidence > 0,
-            }),
+            last_route_id: row.last_route_id.map(RouteId),
+            bound_to: row
+                .bound_to
+                .map(|id| if id == 0 { step.route.route_id } else { RouteId(id) }),
             phone: Phone::from_e164(&row.phone).map_err(|_| StoreError::Unreadable {
                 table: "contacts",
                 key: row.contact_id.to_string(),

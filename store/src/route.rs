@@ -17,6 +17,8 @@ use crate::{Pool, StoreError};
 pub const PAUSED: &str = "route_paused";
 /// The reason code of a queued delivery that waits because its route has enough requests on the wire.
 pub const CROWDED: &str = "route_crowded";
+/// The reason code of a queued delivery that may have been sent over a route which takes over no more.
+pub const BOUND: &str = "route_bound";
 
 /// A carrier configuration. It names secrets and never holds one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -84,7 +84,8 @@ impl Locked {
     }
 }
 
-/// Lets nobody stand in line at the senders of a route any more, since everybody is given another turn.
+/// Lets nobody stand in line at the senders of a route any more, since everybody is given another turn; nor
+/// at those of the routes that share its messages, as failover or as what fails over to it.
 pub(crate) async fn clear_lines(
     conn: &mut PgConnection,
     route_id: RouteId,
@@ -94,8 +95,12 @@ pub(crate) async fn clear_lines(
         "UPDATE sender_paces p
          SET line_end_at = least(p.line_end_at, clock_timestamp()),
              late_end_at = least(p.late_end_at, clock_timestamp())
-         FROM (SELECT sender FROM sender_paces WHERE route_id = $1 ORDER BY sender FOR NO KEY UPDATE) q
-         WHERE p.route_id = $1 AND p.sender = q.sender",
+         FROM (SELECT route_id, sender FROM sender_paces
+               WHERE route_id = $1
+                  OR route_id IN (SELECT failover_route_id FROM routes WHERE route_id = $1)
+                  OR route_id IN (SELECT route_id FROM routes WHERE failover_route_id = $1)
+               ORDER BY route_id, sender FOR NO KEY UPDATE) q
+         WHERE p.route_id = q.route_id AND p.sender = q.sender",
         route_id.0,
     )
     .execute(conn)

@@ -83,6 +83,8 @@ async fn what_is_unknown_is_resolved_once() {
     session.run("delivery resolve 99 --sent --yes");
     session.run("delivery resolve --state unknown --older-than 24h --resend --yes");
     session.run("delivery resolve --state unknown --workflow welcome --resend --yes --output json");
+    // It was sent after all, and so is not sent again.
+    session.run("delivery resolve 2 --sent --yes");
     session.run("delivery show 1");
     session.run("account balance");
     session.run("audit");

@@ -44,6 +44,8 @@ pub enum RequeueObstacle {
     NotFailed,
     /// It was requeued before; what came of that is another delivery.
     AlreadyRequeued,
+    /// Somebody says that it was sent after all.
+    SaidSent,
     /// Its workflow is deleted.
     WorkflowDeleted,
     /// Its workflow was edited since the contact was enrolled, so that its steps are other ones.
@@ -97,6 +99,8 @@ pub async fn page(
     let failed = rows.into_iter().map(|r| {
         let obstacle = if r.requeued {
             Some(RequeueObstacle::AlreadyRequeued)
+        } else if r.said_sent {
+            Some(RequeueObstacle::SaidSent)
         } else if r.deleted {
             Some(RequeueObstacle::WorkflowDeleted)
         } else if !r.unedited {

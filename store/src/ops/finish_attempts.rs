@@ -109,8 +109,10 @@ async fn run(
     let stopped = mark_stopped(&mut tx, requests).await?;
     let mut situations = situation::read(&mut tx, &ids).await?;
     let goes_on = requests.iter().any(|request| {
-        matches!(request.outcome, AttemptOutcome::Accepted { .. })
-            && situations.get(&request.delivery_id).is_some_and(|s| s.live() && s.next.is_some())
+        situations.get(&request.delivery_id).is_some_and(|s| {
+            let accepted = matches!(request.outcome, AttemptOutcome::Accepted { .. });
+            (accepted || s.taken.is_some()) && s.live() && s.next.is_some()
+        })
     });
     let timings =
         if goes_on { situation::read_timings(&mut tx, &workflows).await? } else { HashMap::new() };
@@ -212,30 +214,34 @@ fn decide(
         Some(reason) => &AttemptOutcome::Unknown(reason.clone()),
         None => &request.outcome,
     };
-    let (to, finished) = match outcome {
-        AttemptOutcome::Accepted { carrier_reference } => {
+    let (to, finished) = match (outcome, &situation.taken) {
+        (AttemptOutcome::Refused(_) | AttemptOutcome::NotSent { .. }, Some(taken)) => {
+            (situation.sent_after_all(taken, changes, timings, now)?, Finished::Sent)
+        }
+        (AttemptOutcome::Accepted { carrier_reference }, _) => {
             let to = situation.sent(changes, timings, carrier_reference.clone(), now)?;
             (to, Finished::Sent)
         }
-        AttemptOutcome::Refused(reason) => {
+        (AttemptOutcome::Refused(reason), None) => {
             if situation.live() {
                 let cause = if reason.is_stop() { ExitCause::OptedOut } else { ExitCause::Failed };
                 changes.enrollments.push(situation.exit(cause));
             }
             (situation.unsent(DeliveryState::Failed), Finished::Failed)
         }
-        AttemptOutcome::NotSent { retry_after, .. } => {
+        (AttemptOutcome::NotSent { retry_after, .. }, None) => {
             let attempt = situation.attempt;
             let to = situation.try_again(changes, policy, attempt, *retry_after, now);
             let finished = finished(&to);
             (to, finished)
         }
-        AttemptOutcome::Unknown(_) if situation.state == DeliveryState::Unknown => {
+        (AttemptOutcome::Unknown(_), _) if situation.state == DeliveryState::Unknown => {
             return Ok(Finished::Unknown);
         }
-        AttemptOutcome::Unknown(_) => (DeliveryTo::Unknown, Finished::Unknown),
+        (AttemptOutcome::Unknown(_), _) => (DeliveryTo::Unknown, Finished::Unknown),
     };
-    let mut change = situation.change(to, request.outcome.reason().cloned());
+    let reason = request.outcome.reason().filter(|_| finished != Finished::Sent);
+    let mut change = situation.change(to, reason.cloned());
     change.outcome = Some(outcome.as_str());
     changes.deliveries.push(change);
     Ok(finished)

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::books::Books;
 use super::finish_attempts::{Finished, finished};
 use super::settle::{Changes, Owner, expect_all};
-use super::situation::{self, Situation};
+use super::situation::{self, Situation, Taken};
 use crate::{StoreError, row};
 
 /// What a piece of evidence did.
@@ -139,7 +139,6 @@ impl Hearing<'_> {
         }
         records.write(conn, self).await?;
         changes.end_repeated(conn).await?;
-        changes.end_taken(conn).await?;
         let mut books = Books::new(self.batch_id, self.actor, self.now);
         changes.write(conn, &mut books, self.actor, self.now).await?;
         Ok(resolved)
@@ -186,8 +185,7 @@ impl Hearing<'_> {
             );
             records.push(situation, attempt.attempt, said, effect, state);
         }
-        records.write(conn, self).await?;
-        changes.end_taken(conn).await
+        records.write(conn, self).await
     }
 
     /// Settles a message that waited to be sent once more as sent by that attempt. Whoever has begun to send it
@@ -200,11 +198,14 @@ impl Hearing<'_> {
         timings: &situation::Timings,
         changes: &mut Changes,
     ) -> Result<(), StoreError> {
-        let reference = said.carrier_reference.map(str::to_owned);
-        let to = situation.sent_in(attempt.segments, changes, timings, reference, self.now)?;
+        let taken = Taken {
+            attempt: attempt.attempt,
+            segments: attempt.segments,
+            carrier_reference: said.carrier_reference.map(str::to_owned),
+        };
+        let to = situation.sent_after_all(&taken, changes, timings, self.now)?;
         changes.deliveries.push(situation.change(to, None));
         changes.withdrawn.extend(attempt.ticket_id.clone());
-        changes.taken_after_all.push((situation.delivery_id.0, attempt.attempt));
         Ok(())
     }
 
@@ -329,12 +330,17 @@ impl Decision<'_> {
                 if situation.repeats > 0 {
                     self.changes.repeated_not_sent.push(situation.delivery_id.0);
                 }
-                let attempt = situation.attempt - situation.repeats;
-                let to = situation.try_again(self.changes, self.policy, attempt, None, now);
+                let to = if let Some(taken) = &situation.taken {
+                    situation.sent_after_all(taken, self.changes, self.timings, now)?
+                } else {
+                    let attempt = situation.attempt - situation.repeats;
+                    situation.try_again(self.changes, self.policy, attempt, None, now)
+                };
                 (to, "not_sent")
             }
         };
-        let reason = (verdict != Verdict::Sent).then(|| {
+        let finished = finished(&to);
+        let reason = (finished != Finished::Sent || verdict == Verdict::PresumedSent).then(|| {
             let text = said.reason.clone().unwrap_or_default();
             let code = match verdict {
                 Verdict::PresumedSent => verdict.as_str(),
@@ -342,7 +348,6 @@ impl Decision<'_> {
             };
             Reason::new(code, text)
         });
-        let finished = finished(&to);
         let state = match finished {
             Finished::Sent => DeliveryState::Sent,
             Finished::Requeued { .. } => DeliveryState::Queued,

@@ -62,11 +62,10 @@ pub async fn pause_route(
     wait_for_marks(pool, route_id).await?;
     let in_flight = sqlx::query_scalar!(
         r#"SELECT count(*) AS "count!"
-           FROM deliveries d
-           JOIN steps s USING (workflow_id, position)
-           JOIN attempts a USING (delivery_id, attempt)
-           WHERE coalesce(a.route_id, s.route_id) = $1 AND d.settled_at IS NULL AND d.state = 'sending'
-             AND d.workflow_id IN (SELECT workflow_id FROM step_routes WHERE route_id = $1)"#,
+           FROM attempts a
+           JOIN deliveries d USING (delivery_id, attempt)
+           LEFT JOIN steps s ON s.workflow_id = d.workflow_id AND s.position = d.position
+           WHERE a.outcome IS NULL AND d.state = 'sending' AND coalesce(a.route_id, s.route_id) = $1"#,
         route_id.0,
     )
     .fetch_one(pool)

@@ -9,7 +9,7 @@ use super::situation::round_up;
 use crate::crash::{Commit, commit};
 use crate::queue::{self, Ticket};
 use crate::retries::Retries;
-use crate::route::{CROWDED, PAUSED};
+use crate::route::{BOUND, CROWDED, PAUSED};
 use crate::route_halt::WAITING;
 use crate::sender_pace::THROTTLED;
 use crate::{Pool, StoreError};
@@ -25,11 +25,14 @@ pub enum WaitsFor {
     Turn,
     /// Its route has as many requests on the wire as it may.
     Place,
+    /// A route may have sent it that takes over no more, and it goes over no other.
+    ItsRoute,
 }
 
 impl WaitsFor {
     /// Everything that a delivery can wait for.
-    pub(super) const ALL: [Self; 4] = [Self::Carrier, Self::Operator, Self::Turn, Self::Place];
+    pub(super) const ALL: [Self; 5] =
+        [Self::Carrier, Self::Operator, Self::Turn, Self::Place, Self::ItsRoute];
 
     /// What is written on the delivery: a reason's code and its text. Why the route is halted or paused stands
     /// there.
@@ -46,6 +49,10 @@ impl WaitsFor {
             Self::Place => (
                 CROWDED,
                 "its route has as many requests on the wire as it may, and it waits for a place",
+            ),
+            Self::ItsRoute => (
+                BOUND,
+                "a route that takes over no more may have sent it, and it waits until that is its failover again",
             ),
         }
     }

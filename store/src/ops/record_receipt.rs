@@ -19,7 +19,7 @@ use super::situation;
 use crate::audit::carrier_log::parse_reference;
 use crate::crash::{Commit, commit};
 use crate::retries::Retries;
-use crate::{Pool, StoreError};
+use crate::{Pool, StoreError, row};
 
 /// A carrier's report.
 #[derive(Clone, Debug)]
@@ -102,10 +102,10 @@ async fn run(
     let named = locate(&mut tx, receipts).await?;
     let ids: Vec<i64> = named.iter().flatten().map(|named| named.delivery_id.0).collect();
     let workflows = situation::lock_workflows(&mut tx, &ids).await?;
-    let named = only_made(&mut tx, named).await?;
+    let (named, keyed) = only_made(&mut tx, named).await?;
     let now = clock.now();
     let new = receive(&mut tx, receipts, &named, now).await?;
-    let pieces = pieces(receipts, &named);
+    let pieces = pieces(receipts, &named, &keyed);
     let hearing = Hearing { batch_id, actor, now };
     let said: Vec<Said<'_>> = pieces.iter().map(|(_, said)| said.clone()).collect();
     let heard = hearing.hear(&mut tx, policy, &workflows, &said, Keep::Contradictions).await?;
@@ -184,11 +184,11 @@ async fn locate(
 }
 
 /// Leaves out what names an attempt that was never made: no carrier can know it. Attempt 0 is of every
-/// delivery that was handed over with a key.
+/// delivery that was handed over with a key; gives the last such attempt of each, too.
 async fn only_made(
     conn: &mut PgConnection,
     named: Vec<OneNamed>,
-) -> Result<Vec<OneNamed>, StoreError> {
+) -> Result<(Vec<OneNamed>, HashMap<DeliveryId, u32>), StoreError> {
     let of = |named: &OneNamed| named.as_ref().ok().copied();
     let ids: Vec<i64> = named.iter().filter_map(of).map(|named| named.delivery_id.0).collect();
     let rows = sqlx::query!(
@@ -200,10 +200,13 @@ async fn only_made(
     .fetch_all(conn)
     .await?;
     let mut made: HashSet<(i64, i64)> = HashSet::new();
-    for row in rows {
-        made.insert((row.delivery_id, row.attempt.into()));
-        if row.keyed {
-            made.insert((row.delivery_id, 0));
+    let mut keyed: HashMap<DeliveryId, u32> = HashMap::new();
+    for attempt in rows {
+        made.insert((attempt.delivery_id, attempt.attempt.into()));
+        if attempt.keyed {
+            made.insert((attempt.delivery_id, 0));
+            let last = keyed.entry(attempt.delivery_id.into()).or_default();
+            *last = (*last).max(row::ordinal(attempt.attempt));
         }
     }
     let check = |one: OneNamed| {
@@ -212,7 +215,7 @@ async fn only_made(
             if is_made { Ok(named) } else { Err(Unnamed::Nothing) }
         })
     };
-    Ok(named.into_iter().map(check).collect())
+    Ok((named.into_iter().map(check).collect(), keyed))
 }
 
 /// Writes the reports down that say something new. Gives the place of each, by its message. Of several
@@ -293,8 +296,13 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// The reports as evidence, with their places.
-fn pieces<'a>(receipts: &'a [Receipt], named: &[OneNamed]) -> Vec<(usize, Said<'a>)> {
+/// The reports as evidence, with their places. One on a delivery as a whole speaks of the last attempt under
+/// its key.
+fn pieces<'a>(
+    receipts: &'a [Receipt],
+    named: &[OneNamed],
+    keyed: &HashMap<DeliveryId, u32>,
+) -> Vec<(usize, Said<'a>)> {
     let pieces = receipts.iter().zip(named).enumerate();
     let pieces = pieces.filter_map(|(place, (receipt, named))| {
         let Named { delivery_id, attempt } = *named.as_ref().ok()?;
@@ -304,7 +312,7 @@ fn pieces<'a>(receipts: &'a [Receipt], named: &[OneNamed]) -> Vec<(usize, Said<'
         };
         let said = Said {
             delivery_id,
-            attempt: (attempt > 0).then_some(attempt),
+            attempt: if attempt > 0 { Some(attempt) } else { keyed.get(&delivery_id).copied() },
             evidence: Evidence::Receipt,
             carrier_reference,
             reason: Some(format!("the carrier reports it as {}", receipt.status)),

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::given_reference::{GivenKey, GivenReference, References};
 use super::situation;
 use super::start_attempts::{self, Found};
-use super::turns::{self, Wish};
+use super::turns::{self, Line, Wish};
 use crate::crash::{Commit, commit};
 use crate::retries::Retries;
 use crate::{Pool, StoreError};
@@ -133,7 +133,8 @@ async fn run(pool: &Pool, clock: &dyn Clock, batch: &Batch<'_>) -> Result<Vec<Re
             Some(Wish { place: *place, segments, throttled: delivery.throttled.as_ref()? })
         })
         .collect();
-    let waiting = turns::take(&mut tx, &wishes, now).await?;
+    // The next inquiry comes at a time of its own.
+    let waiting = turns::take(&mut tx, &wishes, Line::Elsewhere, now).await?;
     let mut marks = Marks::default();
     for (place, delivery) in ready {
         if waiting.contains_key(&place) {

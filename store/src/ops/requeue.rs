@@ -192,7 +192,10 @@ async fn sort_out_deliveries<'a>(
     let rows = sqlx::query!(
         r#"SELECT d.delivery_id, d.contact_id, d.position, e.revision,
                   (SELECT r.hold_entry_id FROM enrollments r
-                   WHERE r.requeued_delivery_id = d.delivery_id) AS requeued_by
+                   WHERE r.requeued_delivery_id = d.delivery_id) AS requeued_by,
+                  (SELECT count(*) FROM evidence v
+                   WHERE v.delivery_id = d.delivery_id AND v.effect = 'contradicted'
+                     AND v.verdict = 'sent') > 0 AS "said_sent!"
            FROM deliveries d JOIN enrollments e USING (enrollment_id)
            WHERE d.delivery_id = ANY ($1) AND d.workflow_id = $2 AND d.state = 'failed'"#,
         &ids,
@@ -215,6 +218,7 @@ async fn sort_out_deliveries<'a>(
                 }
                 RequeueObstacle::AlreadyRequeued
             }
+            Some(row) if row.said_sent => RequeueObstacle::SaidSent,
             Some(row) if row.revision != Some(workflow.revision) => RequeueObstacle::WorkflowEdited,
             Some(_) if failed.contains_key(&priced.contact_id) => RequeueObstacle::AlreadyEnrolled,
             Some(row) => {

@@ -106,6 +106,7 @@ impl Changes {
         self.deliveries.sort_unstable_by_key(|change| change.delivery_id);
         self.enrollments.sort_unstable_by_key(|change| change.owner.enrollment_id);
         self.book(books);
+        self.end_taken(conn).await?;
         books.write_entries(conn).await?;
         self.write_enrollments(conn, books, actor, now).await?;
         self.lock_requeued(conn).await?;
@@ -131,8 +132,8 @@ impl Changes {
         Ok(())
     }
 
-    /// Ends attempts as accepted that had ended otherwise. Before [`Changes::write`].
-    pub(super) async fn end_taken(&self, conn: &mut PgConnection) -> Result<(), StoreError> {
+    /// Ends attempts as accepted that had ended otherwise.
+    async fn end_taken(&self, conn: &mut PgConnection) -> Result<(), StoreError> {
         if self.taken_after_all.is_empty() {
             return Ok(());
         }

@@ -43,6 +43,18 @@ pub(super) struct Situation {
     pub(super) next: Option<Hold>,
     pub(super) opted_out: bool,
     pub(super) time_zone: String,
+    /// An earlier attempt that the carrier has taken, as was said when the next one was on its way already.
+    pub(super) taken: Option<Taken>,
+}
+
+/// An attempt that the carrier has taken, though it had been decided otherwise.
+#[derive(Clone, Debug)]
+pub(super) struct Taken {
+    pub(super) attempt: i32,
+    /// Of its text.
+    pub(super) segments: u32,
+    /// The carrier's own id of the message, where that is known.
+    pub(super) carrier_reference: Option<String>,
 }
 
 /// Enters the gates of the deliveries' workflows and locks their rows against a pause.
@@ -115,6 +127,11 @@ pub(super) async fn read(
             next: row.next_segments.zip(row.next_micros).map(|(s, m)| hold(i64::from(s), m)),
             opted_out: row.opted_out,
             time_zone: row.time_zone,
+            taken: row.taken_attempt.zip(row.taken_segments).map(|(attempt, segments)| Taken {
+                attempt,
+                segments: u32::try_from(segments).unwrap_or(0),
+                carrier_reference: row.taken_reference,
+            }),
         };
         situations.insert(delivery_id, situation);
     }
@@ -197,8 +214,20 @@ impl Situation {
         self.sent_in(segments, changes, timings, carrier_reference, now)
     }
 
-    /// The same, in so many segments.
-    pub(super) fn sent_in(
+    /// The delivery's end as sent by an attempt of which it had been decided that it was not.
+    pub(super) fn sent_after_all(
+        &self,
+        taken: &Taken,
+        changes: &mut Changes,
+        timings: &Timings,
+        now: DateTime<Utc>,
+    ) -> Result<DeliveryTo, StoreError> {
+        changes.taken_after_all.push((self.delivery_id.0, taken.attempt));
+        let reference = taken.carrier_reference.clone();
+        self.sent_in(taken.segments, changes, timings, reference, now)
+    }
+
+    fn sent_in(
         &self,
         segments: u32,
         changes: &mut Changes,

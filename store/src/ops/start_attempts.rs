@@ -18,7 +18,7 @@ use super::finish_attempts::worker_actor;
 use super::given_reference::{GivenReference, References};
 use super::postpone::WaitsFor;
 use super::situation;
-use super::turns::{self, Throttled, Wish};
+use super::turns::{self, Line, Throttled, Wish};
 use crate::crash::{Commit, commit};
 use crate::retries::Retries;
 use crate::route::limit;
@@ -168,7 +168,7 @@ async fn run(pool: &Pool, clock: &dyn Clock, batch: &Batch<'_>) -> Result<Vec<St
             Some(Wish { place: *place, segments, throttled: delivery.throttled.as_ref()? })
         })
         .collect();
-    let waiting = turns::take(&mut tx, &wishes, now).await?;
+    let waiting = turns::take(&mut tx, &wishes, Line::Senders, now).await?;
     let mut marks = Marks::default();
     let mut over = Vec::new();
     for (place, delivery) in ready {

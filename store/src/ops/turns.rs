@@ -34,6 +34,15 @@ impl Throttled {
     }
 }
 
+/// Where those stand for whom there is no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    /// In the sender's line, each for its turn.
+    Senders,
+    /// In none of the sender's.
+    Elsewhere,
+}
+
 /// A message that wants to leave now.
 #[derive(Debug)]
 pub(super) struct Wish<'a> {
@@ -45,9 +54,11 @@ pub(super) struct Wish<'a> {
 
 /// Lets wishes through in their order, as far as there is room. Gives until when the others wait, by
 /// their places. `now` is the caller's time, in which they wait; the paces are kept in the database's.
+/// Whoever comes back at another time than its turn takes none (`line`), so that nobody waits behind it.
 pub(super) async fn take(
     conn: &mut PgConnection,
     wishes: &[Wish<'_>],
+    line: Line,
     now: DateTime<Utc>,
 ) -> Result<HashMap<usize, DateTime<Utc>>, StoreError> {
     let keys: BTreeSet<Key> = wishes.iter().map(|wish| wish.throttled.key.clone()).collect();
@@ -58,9 +69,13 @@ pub(super) async fn take(
     let mut waiting = HashMap::new();
     for Wish { place, segments, throttled } in wishes {
         let Some(pace) = locked.paces.get_mut(&throttled.key) else { continue };
+        let before = *pace;
         let taken = pace.take(throttled.throttle, *segments, throttled.has_waited, locked.now);
         if let Err(turn) = taken {
             waiting.insert(*place, now + (turn - locked.now));
+            if line == Line::Elsewhere {
+                *pace = before;
+            }
         }
     }
     locked.save(conn).await?;

@@ -11,7 +11,7 @@ use sqlx::types::Json;
 use super::create_route::{FailoverNotFound, InvalidRoute, check, describe, failover};
 use super::pause_route::{wake_waiting, workflows_over};
 use crate::crash::{Commit, commit};
-use crate::route::{CROWDED, RouteDraft, limit_column};
+use crate::route::{BOUND, CROWDED, RouteDraft, limit_column};
 use crate::route_halt::WAITING;
 use crate::sender_pace::{self, THROTTLED};
 use crate::trail::{self, Deed};
@@ -149,7 +149,7 @@ pub async fn update_route(
     // Their turns were given by the limits of before.
     wake_waiting(pool, route_id, &[THROTTLED, CROWDED], now).await?;
     if has_other_failover {
-        wake_waiting(pool, route_id, &[WAITING], now).await?;
+        wake_waiting(pool, route_id, &[WAITING, BOUND], now).await?;
     }
     Ok(revision)
 }

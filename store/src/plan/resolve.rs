@@ -74,7 +74,8 @@ pub enum Then {
     HasEnded,
 }
 
-/// What the finding would do to every unknown delivery that fits, in the order of their ids.
+/// What the finding would do to every unknown delivery that fits, in the order of their ids. One that is named by
+/// its id may also wait to be sent again, where the finding is that it was sent.
 pub async fn resolve(
     pool: &Pool,
     account_id: AccountId,
@@ -90,6 +91,7 @@ pub async fn resolve(
         filter.delivery_id.map(|id| id.0),
         filter.workflow_id.map(|id| id.0),
         filter.unknown_since,
+        finding == Finding::Sent,
     )
     .fetch_all(pool)
     .await?;

@@ -584,22 +584,46 @@ async fn an_earlier_attempt_that_was_sent_after_all_is_the_one_that_is_paid() {
     let (tickets, due) = stage.claim_due().await;
     let second = requests(&due, 1);
     stage.start(&second).await;
-    // While it is on the wire again, nothing can be done but to keep what is said.
+    // While it is on the wire again, nothing can be done but to keep what is said until that is over.
     let late = Resolution {
         attempt: Some(1),
         ..says(first.delivery_id, Evidence::Carrier(Finding::Sent))
     };
     let heard = stage.resolve(std::slice::from_ref(&late)).await;
     assert_eq!(heard, [Resolved::Contradicted { state: DeliveryState::Sending }]);
-    stage.finish(&outcomes(&second, &not_sent())).await;
+    assert_eq!(stage.finish(&outcomes(&second, &not_sent())).await, [Finished::Sent]);
     stage.acknowledge(&tickets).await;
-    let heard = stage.resolve(std::slice::from_ref(&late)).await;
-    assert_eq!(heard, [Resolved::Decided(Finished::Sent)]);
     let attempts = stage.show(first.delivery_id).await.attempts;
     let outcomes: Vec<_> = attempts.iter().map(|one| one.outcome.as_deref()).collect();
     assert_eq!(outcomes, [Some("accepted"), Some("not_sent")]);
     assert_eq!(stage.balance(scene.account_id).await.spent, PRICE);
     stage.assert_sound().await;
+}
+
+#[tokio::test]
+async fn what_an_earlier_attempt_sent_is_remembered_while_a_later_one_is_unknown() {
+    for last in [refused(), not_sent()] {
+        let stage = Stage::new().await;
+        let (scene, first) = waits_again(&stage, 2).await;
+        stage.advance(3_600);
+        let second = stage.lose_due().await;
+        let late = Resolution { attempt: Some(1), ..says(first.delivery_id, Evidence::Receipt) };
+        let heard = stage.resolve(&[late]).await;
+        assert_eq!(heard, [Resolved::Contradicted { state: DeliveryState::Unknown }]);
+        if matches!(last, AttemptOutcome::Refused(_)) {
+            assert_eq!(stage.finish(&outcomes(&second, &last)).await, [Finished::Sent]);
+        } else {
+            let not = says(first.delivery_id, Evidence::Carrier(Finding::NotSent));
+            assert_eq!(stage.resolve(&[not]).await, [Resolved::Decided(Finished::Sent)]);
+        }
+        let detail = stage.show(first.delivery_id).await;
+        assert_eq!((detail.delivery.state, detail.delivery.reason), (DeliveryState::Sent, None));
+        assert_eq!(stage.balance(scene.account_id).await.spent, PRICE);
+        stage.advance(7_200);
+        let (_, due) = stage.claim_due().await;
+        assert_eq!(due.iter().map(|due| due.position).collect::<Vec<_>>(), [2]);
+        stage.assert_sound().await;
+    }
 }
 
 #[tokio::test]

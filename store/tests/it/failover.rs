@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use dripline_domain::evidence::{Evidence, Finding};
 use dripline_domain::ids::RouteId;
 use dripline_domain::throttle::Throttle;
-use dripline_store::delivery::{DueRoute, LastAttempt};
+use dripline_store::delivery::{DueDelivery, DueRoute};
 use dripline_store::ops::{
     CreateRouteError, FailoverNotFound, PausedRoute, StaleReason, Start, StartRequest,
     UpdateRouteError, create_route, pause_route, reopen_route, update_route,
@@ -72,7 +72,8 @@ async fn a_mark_says_over_which_route_it_goes() {
     let first = DueRoute { route_id: scene.route_id, revision: 1, is_paused: false };
     let other = DueRoute { route_id: second, ..first };
     for delivery in &due {
-        assert_eq!((delivery.route, delivery.failover, delivery.last), (first, Some(other), None));
+        assert_eq!((delivery.route, delivery.failover), (first, Some(other)));
+        assert_eq!((delivery.last_route_id, delivery.bound_to), (None, None));
     }
     let over = [None, Some(scene.route_id), Some(second)];
     let starts = requests(&due, 1).into_iter().zip(over);
@@ -101,9 +102,29 @@ async fn a_hand_over_is_told_what_became_of_the_last_one() {
     stage.resolve(&[says(starts[1].delivery_id, Evidence::Operator(Finding::NotSent))]).await;
     stage.advance(3_600);
     let (_, due) = stage.claim_due().await;
-    let last = |was_unknown| Some(LastAttempt { route_id: Some(second), was_unknown });
-    let found: Vec<_> = due.iter().map(|due| due.last).collect();
-    assert_eq!(found, [last(false), last(true)]);
+    let found = |due: &[DueDelivery]| -> Vec<_> {
+        due.iter().map(|due| (due.last_route_id, due.bound_to)).collect()
+    };
+    assert_eq!(found(&due), [(Some(second), None), (Some(second), Some(second))]);
+    // It stays so, whatever becomes of the next ones.
+    let starts = requests(&due, 1);
+    let over = |start: StartRequest| StartRequest { route_id: Some(second), ..start };
+    let starts: Vec<_> = starts.into_iter().map(over).collect();
+    stage.start(&starts).await;
+    stage.finish(&outcomes(&starts, &not_sent())).await;
+    stage.advance(3_600);
+    let (_, due) = stage.claim_due().await;
+    assert_eq!(found(&due), [(Some(second), None), (Some(second), Some(second))]);
+}
+
+#[tokio::test]
+async fn a_paused_route_keeps_its_messages_from_its_failover() {
+    let stage = Stage::new().await;
+    let (scene, second) = enrolled(&stage, 1, Throttle::default()).await;
+    let (_, starts) = due_over(&stage, second).await;
+    pause_route(stage.pool(), &stage.clock, scene.route_id, None, ACTOR).await.unwrap();
+    assert_eq!(stage.start(&starts).await, [Start::Stale(StaleReason::RoutePaused)]);
+    stage.assert_sound().await;
 }
 
 #[tokio::test]

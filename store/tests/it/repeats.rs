@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use dripline_domain::clock::ManualClock;
-use dripline_domain::delivery::DeliveryState;
+use dripline_domain::delivery::{DeliveryState, Reason};
 use dripline_domain::evidence::{Evidence, Finding};
 use dripline_domain::ids::{DeliveryId, RouteId};
+use dripline_domain::receipt::ReceiptStatus;
 use dripline_store::inquiry;
 use dripline_store::ops::{
-    Closing, Finished, Receipt, ReceiptOf, Received, Repeat, RepeatRequest, Resolved, StaleRepeat,
-    StartRequest, opt_out, pause_workflow, record_receipts, repeat_attempts,
-    start_referenced_attempts,
+    Closing, Finished, GiveUp, GiveUpRequest, Receipt, ReceiptOf, Received, Repeat, RepeatRequest,
+    Resolved, StaleRepeat, StartRequest, give_up, opt_out, pause_workflow, record_receipts,
+    repeat_attempts, start_referenced_attempts,
 };
 use dripline_store::testing::factory::{PRICE, Scene};
 use dripline_store::{audit, installation};
@@ -168,6 +169,34 @@ async fn an_operator_decides_about_all_attempts_under_a_key() {
         assert_eq!(stage.outcomes_of(id).await, expected);
         stage.assert_sound().await;
     }
+}
+
+#[tokio::test]
+async fn a_receipt_under_the_key_is_heard_after_an_attempt_that_had_nothing_to_hand_over() {
+    let stage = Stage::new().await;
+    let scene = Scene::enrolled(stage.pool(), &stage.clock, 1, 1).await;
+    let starts = stage.start_keyed().await;
+    stage.finish(&outcomes(&starts, &not_sent())).await;
+    let id = starts[0].delivery_id;
+    let retry = GiveUpRequest {
+        delivery_id: id,
+        attempt: 1,
+        cause: GiveUp::Retry(Reason::new("plugin", "a trap")),
+    };
+    let (pool, clock) = (stage.pool(), &stage.clock);
+    give_up(pool, clock, &policy(), stage.id(), Uuid::new_v4(), &[retry]).await.unwrap();
+    let installation = installation::id(pool).await.unwrap().simple();
+    let receipt = [Receipt {
+        of: ReceiptOf::Ours(format!("{installation}-{id}-0")),
+        status: ReceiptStatus::Delivered,
+        carrier_reference: None,
+        reason: None,
+    }];
+    let received = record_receipts(pool, clock, &policy(), ACTOR, Uuid::new_v4(), &receipt).await;
+    assert_eq!(received.unwrap(), [Received::Decided(Finished::Sent)]);
+    assert_eq!(stage.outcomes_of(id).await, ["accepted", "not_sent"]);
+    assert_eq!(stage.balance(scene.account_id).await, balance(FULL - PRICE.0, 0, PRICE.0));
+    stage.assert_sound().await;
 }
 
 #[tokio::test]

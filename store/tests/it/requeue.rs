@@ -3,17 +3,20 @@
 use std::time::Duration;
 
 use dripline_domain::delivery::{AttemptOutcome, DeliveryState, Reason};
+use dripline_domain::evidence::Evidence;
 use dripline_domain::ids::{ContactId, DeliveryId};
 use dripline_domain::money::Micros;
 use dripline_store::listing::failed::{self, FailedDelivery, FailedFilter, RequeueObstacle};
 use dripline_store::ops::{
-    Closing, EnrollError, PricedContact, RequeueChunk, Requeued, delete_workflow, opt_out, requeue,
+    Closing, EnrollError, PricedContact, RequeueChunk, Requeued, Resolved, delete_workflow,
+    opt_out, requeue,
 };
 use dripline_store::testing::factory::{
     ACTOR, Account, Contacts, Enrolment, PRICE, Scene, Workflow, step,
 };
 use uuid::Uuid;
 
+use crate::evidence::says;
 use crate::support::{Stage, accepted, balance, outcomes, refused, requests};
 
 const FULL: i64 = 1_000_000_000_000;
@@ -158,6 +161,24 @@ async fn what_cannot_be_is_left_out_with_its_reason() {
     assert_eq!(reasons.len(), 4);
     assert!(reasons[0] == "AlreadyEnrolled" && reasons[1].starts_with("InOtherWorkflow"));
     assert_eq!(reasons[2..], ["NotFailed", "OptedOut"]);
+    stage.assert_sound().await;
+}
+
+#[tokio::test]
+async fn what_was_sent_after_all_is_not_sent_again() {
+    let stage = Stage::new().await;
+    let scene = failed_at_the_second(&stage, 2).await;
+    let before = failed(&stage, &scene).await;
+    let said = says(before[0].delivery_id, Evidence::Receipt);
+    let heard = stage.resolve(&[said]).await;
+    assert_eq!(heard, [Resolved::Contradicted { state: DeliveryState::Failed }]);
+    let found = failed(&stage, &scene).await;
+    let obstacles: Vec<_> = found.iter().map(|one| one.obstacle.clone()).collect();
+    assert_eq!(obstacles, [Some(RequeueObstacle::SaidSent), None]);
+    // Also when it was said after the plan was made.
+    let done = run(&stage, &chunk(&scene, &before, 3)).await;
+    assert_eq!(done.requeued.len(), 1);
+    assert_eq!(done.skipped, [(before[0].delivery_id, RequeueObstacle::SaidSent)]);
     stage.assert_sound().await;
 }
 

@@ -101,6 +101,13 @@ impl Outcome {
         Self::waits(delivery, until, WaitsFor::Operator)
     }
 
+    /// The delivery waits, since a route may have sent it that is not one of its routes any more. Nobody looks often:
+    /// whoever makes it one again brings back what waits for it.
+    fn bound_elsewhere(delivery: &DueDelivery, now: DateTime<Utc>) -> Self {
+        let until = now + PAUSE_LOOK.mul_f64(rand::random_range(1.0..1.2));
+        Self::waits(delivery, until, WaitsFor::ItsRoute)
+    }
+
     fn waits(delivery: &DueDelivery, until: DateTime<Utc>, waits_for: WaitsFor) -> Self {
         let DueDelivery { delivery_id, attempt, due_at, .. } = *delivery;
         Self::Postponed(PostponeRequest { delivery_id, attempt, due_at, until, waits_for })
@@ -191,8 +198,7 @@ impl Deliver {
         let given = self.build.given(&delivery, &route, &prepared.request);
         let permit = permit.renew(&delivery)?;
         let marking = Instant::now();
-        let now = self.environment.clock.now();
-        let attempt = self.mark.call(&delivery, &route, segments, given, now).await?;
+        let attempt = self.mark.call(&delivery, &route, segments, given).await?;
         progress.marked = true;
         let outcome = self.send.call(&delivery, &route, prepared, marking, permit).await;
         place.leave();

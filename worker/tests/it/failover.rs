@@ -197,17 +197,19 @@ async fn while_the_first_is_down_everything_goes_over_the_second_until_it_is_bac
 #[tokio::test(flavor = "multi_thread")]
 async fn what_may_have_been_sent_goes_over_no_other_route() {
     // Taken or not, nobody knows: whoever sent it over another route might send it twice.
-    let plan = "[[rules]]\nattempts = 1\nfault = \"reset-before\"\n";
+    let plan = "[[rules]]\nattempts = 1\nfault = \"reset-before\"\n\
+                [[rules]]\nattempts = 1\nfault = \"throttle\"\n";
     let two = Two::with_faults(plan).await;
     let Audience { scene, .. } = two.write(1, 2).await;
     let worker = two.worker().start();
     two.stage.wait_for(&scene, DeliveryState::Unknown, 2).await;
     assert_eq!(two.attempts(ROUTE, "unknown"), 2);
-    // Not even when somebody decides that it was not sent.
+    // Not even when somebody decides that it was not sent, and it is not sent the next time either.
     two.decide_not_sent(&scene).await;
     two.stage.wait_for(&scene, DeliveryState::Sent, 2).await;
     assert_eq!(two.second.log(), []);
     assert_eq!(two.attempts(ROUTE, "accepted"), 2);
+    assert_eq!(two.stage.number("SELECT min(attempt) FROM deliveries"), 3);
     two.end(worker).await;
 }
 

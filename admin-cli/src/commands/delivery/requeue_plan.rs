@@ -172,6 +172,7 @@ pub(super) fn describe(obstacle: &RequeueObstacle) -> String {
     match obstacle {
         RequeueObstacle::NotFailed => "has not failed".to_owned(),
         RequeueObstacle::AlreadyRequeued => "was requeued before".to_owned(),
+        RequeueObstacle::SaidSent => "somebody says that it was sent after all".to_owned(),
         RequeueObstacle::WorkflowDeleted => "its workflow is deleted".to_owned(),
         RequeueObstacle::WorkflowEdited => "its workflow was edited since".to_owned(),
         RequeueObstacle::OptedOut => "the contact has opted out".to_owned(),

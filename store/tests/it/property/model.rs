@@ -181,7 +181,7 @@ impl Model {
     /// waits to be sent again. `is_known`: whoever says so knows. Whether it did something.
     pub(super) fn resolve(&mut self, enrollment: usize, sent: bool, is_known: bool) -> bool {
         let last = self.enrollments[enrollment].last();
-        let is_waiting = last.state == "queued" && last.text > 0;
+        let is_waiting = last.state == "queued" && last.handed_over;
         if last.state != "unknown" && !(is_waiting && sent && is_known) {
             return false;
         }
@@ -246,10 +246,7 @@ impl Model {
 
     /// A delivery that could not be prepared: counts as an attempt.
     pub(super) fn retry(&mut self, enrollment: usize) {
-        let last = self.enrollments[enrollment].last();
-        last.attempt += 1;
-        // The last attempt had no text to hand over.
-        last.text = 0;
+        self.enrollments[enrollment].last().attempt += 1;
         self.try_again(enrollment);
     }
 

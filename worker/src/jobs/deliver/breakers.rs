@@ -56,9 +56,9 @@ impl Breakers {
         choice: Choice,
     ) -> Result<Permit, Outcome> {
         let now = self.environment.clock.now();
-        // Nobody stands in line at a route whose place another one takes.
+        // Nobody stands in line at a route whose place another one takes, nor at the one that is halted for longer.
         let route = match choice.instead {
-            Some(instead) if !self.is_free(choice.wanted, now) && self.is_free(instead, now) => {
+            Some(instead) if self.free_at(instead, now) < self.free_at(choice.wanted, now) => {
                 instead
             }
             _ => choice.wanted,
@@ -74,8 +74,9 @@ impl Breakers {
         }
     }
 
-    fn is_free(&self, route: DueRoute, now: DateTime<Utc>) -> bool {
-        self.with(route.route_id, |breaker| breaker.is_free(now))
+    /// From when on the route takes somebody, be it as its probe; now if it does at once.
+    fn free_at(&self, route: DueRoute, now: DateTime<Utc>) -> DateTime<Utc> {
+        self.with(route.route_id, |breaker| breaker.free_at(now))
     }
 
     fn with<T>(&self, route_id: RouteId, act: impl FnOnce(&mut Breaker) -> T) -> T {
@@ -150,7 +151,7 @@ pub(super) struct Permit {
     breakers: Arc<Breakers>,
     pub(super) route: DueRoute,
     /// The route that the delivery could go over instead.
-    other: Option<DueRoute>,
+    pub(super) other: Option<DueRoute>,
     pass: Option<Pass>,
 }
 
@@ -165,7 +166,7 @@ impl Permit {
     /// at again at once, to be made ready for the other.
     fn again(&self, delivery: &DueDelivery) -> Result<Self, Outcome> {
         let now = self.breakers.environment.clock.now();
-        let is_free = |route| self.breakers.is_free(route, now);
+        let is_free = |route| self.breakers.free_at(route, now) <= now;
         if !is_free(self.route) && self.other.is_some_and(is_free) {
             return Err(Outcome::postponed(delivery, now));
         }

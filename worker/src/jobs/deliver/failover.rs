@@ -37,38 +37,36 @@ impl Choice {
 /// until somebody decided that it had not, goes over that route alone: only there do the carrier's key and
 /// its books protect the contact from a second copy.
 pub(super) fn choose(delivery: &DueDelivery, now: DateTime<Utc>) -> Result<Choice, Outcome> {
-    let DueDelivery { route: first, failover, last, attempt, .. } = delivery;
+    let DueDelivery { route: first, failover, .. } = delivery;
     if first.is_paused {
         return Err(Outcome::paused(delivery, now));
     }
-    let went_over =
-        |route: &DueRoute| last.is_some_and(|last| last.route_id == Some(route.route_id));
-    let was_unknown = last.is_some_and(|last| last.was_unknown);
-    Ok(match failover {
-        Some(second) if was_unknown && went_over(second) => {
-            if second.is_paused {
-                return Err(Outcome::paused(delivery, now));
-            }
-            Choice::only(*second)
-        }
-        Some(second) if !was_unknown && !second.is_paused => {
-            let seconds_turn = match last.and_then(|last| last.route_id) {
-                Some(_) => went_over(first),
-                // It could not be prepared, for a route that nobody wrote down.
-                None => attempt % 2 == 1,
-            };
-            let (wanted, instead) = if seconds_turn { (second, first) } else { (first, second) };
-            Choice { wanted: *wanted, instead: Some(*instead) }
-        }
-        _ => Choice::only(*first),
-    })
+    if let Some(bound_to) = delivery.bound_to {
+        let routes = [Some(*first), *failover];
+        return match routes.into_iter().flatten().find(|route| route.route_id == bound_to) {
+            Some(route) if route.is_paused => Err(Outcome::paused(delivery, now)),
+            Some(route) => Ok(Choice::only(route)),
+            None => Err(Outcome::bound_elsewhere(delivery, now)),
+        };
+    }
+    let Some(second) = failover.filter(|second| !second.is_paused) else {
+        return Ok(Choice::only(*first));
+    };
+    let seconds_turn = match delivery.last_route_id {
+        Some(last) => last == first.route_id,
+        // It could not be prepared, for a route that nobody wrote down.
+        None => delivery.attempt % 2 == 1,
+    };
+    let (wanted, instead) = if seconds_turn { (second, *first) } else { (*first, second) };
+    Ok(Choice { wanted, instead: Some(instead) })
 }
 
 impl Deliver {
     /// The route that there is a permit for, ready for the text.
     ///
     /// It is the step's own instead of its failover where that would need more segments than are held: a
-    /// message is priced by its step's route, and going over another one costs nobody more.
+    /// message is priced by its step's route, and going over another one costs nobody more. But for what is
+    /// bound to the failover.
     pub(super) async fn ready(
         &self,
         delivery: &DueDelivery,
@@ -77,7 +75,10 @@ impl Deliver {
     ) -> Result<(Arc<ReadyRoute>, Permit), Outcome> {
         let (route, permit) = self.find(delivery, permit).await?;
         let fits = |segments| segments <= delivery.held_segments;
-        if permit.route == delivery.route || route.count_segments(delivery, text).is_ok_and(fits) {
+        if permit.route == delivery.route
+            || permit.other.is_none()
+            || route.count_segments(delivery, text).is_ok_and(fits)
+        {
             return Ok((route, permit));
         }
         drop(permit);
@@ -108,7 +109,6 @@ mod tests {
     use dripline_domain::ids::RouteId;
     use dripline_domain::money::Micros;
     use dripline_domain::phone::Phone;
-    use dripline_store::delivery::LastAttempt;
 
     use super::*;
 
@@ -119,7 +119,8 @@ mod tests {
         "2026-03-01T12:00:00Z".parse().expect("a time")
     }
 
-    fn delivery(attempt: u32, last: impl Into<Option<LastAttempt>>) -> DueDelivery {
+    /// After so many hand-overs, the last one over `last`.
+    fn delivery(attempt: u32, last: Option<DueRoute>) -> DueDelivery {
         DueDelivery {
             delivery_id: 1.into(),
             account_id: 1.into(),
@@ -137,15 +138,16 @@ mod tests {
             renderer: "plain".into(),
             route: FIRST,
             failover: Some(SECOND),
-            last: last.into(),
+            last_route_id: last.map(|route| route.route_id),
+            bound_to: None,
             phone: Phone::from_e164("+4930123456").expect("a number"),
             fields: Fields::from(BTreeMap::new()),
             time_zone: "UTC".to_owned(),
         }
     }
 
-    fn over(route: DueRoute, was_unknown: bool) -> LastAttempt {
-        LastAttempt { route_id: Some(route.route_id), was_unknown }
+    fn bound(attempt: u32, last: DueRoute, to: RouteId) -> DueDelivery {
+        DueDelivery { bound_to: Some(to), ..delivery(attempt, Some(last)) }
     }
 
     fn wanted(delivery: &DueDelivery) -> (DueRoute, Option<DueRoute>) {
@@ -156,41 +158,48 @@ mod tests {
     #[test]
     fn what_one_route_has_not_sent_the_other_tries_next() {
         assert_eq!(wanted(&delivery(0, None)), (FIRST, Some(SECOND)));
-        assert_eq!(wanted(&delivery(1, over(FIRST, false))), (SECOND, Some(FIRST)));
-        assert_eq!(wanted(&delivery(2, over(SECOND, false))), (FIRST, Some(SECOND)));
+        assert_eq!(wanted(&delivery(1, Some(FIRST))), (SECOND, Some(FIRST)));
+        assert_eq!(wanted(&delivery(2, Some(SECOND))), (FIRST, Some(SECOND)));
         // Its failover was another one then.
-        assert_eq!(
-            wanted(&delivery(3, over(DueRoute { route_id: RouteId(9), ..FIRST }, false))),
-            (FIRST, Some(SECOND))
-        );
+        let third = DueRoute { route_id: RouteId(9), ..FIRST };
+        assert_eq!(wanted(&delivery(3, Some(third))), (FIRST, Some(SECOND)));
     }
 
     #[test]
     fn what_could_not_be_prepared_goes_over_them_in_turns() {
-        let unprepared = LastAttempt { route_id: None, was_unknown: false };
-        assert_eq!(wanted(&delivery(1, unprepared)), (SECOND, Some(FIRST)));
-        assert_eq!(wanted(&delivery(2, unprepared)), (FIRST, Some(SECOND)));
+        assert_eq!(wanted(&delivery(1, None)), (SECOND, Some(FIRST)));
+        assert_eq!(wanted(&delivery(2, None)), (FIRST, Some(SECOND)));
     }
 
     #[test]
     fn what_a_route_may_have_sent_stays_with_it() {
-        assert_eq!(wanted(&delivery(1, over(FIRST, true))), (FIRST, None));
-        assert_eq!(wanted(&delivery(2, over(SECOND, true))), (SECOND, None));
+        for attempt in 1..4 {
+            assert_eq!(wanted(&bound(attempt, FIRST, FIRST.route_id)), (FIRST, None));
+            assert_eq!(wanted(&bound(attempt, SECOND, SECOND.route_id)), (SECOND, None));
+        }
         let paused = DueRoute { is_paused: true, ..SECOND };
-        let waits = DueDelivery { failover: Some(paused), ..delivery(2, over(SECOND, true)) };
-        assert!(matches!(choose(&waits, noon()), Err(Outcome::Postponed(_))));
+        for failover in [Some(paused), None] {
+            let waits = DueDelivery { failover, ..bound(2, SECOND, SECOND.route_id) };
+            assert!(matches!(choose(&waits, noon()), Err(Outcome::Postponed(_))), "{failover:?}");
+        }
     }
 
     #[test]
     fn a_paused_route_keeps_its_messages_and_a_paused_failover_takes_none() {
         let paused = DueRoute { is_paused: true, ..FIRST };
-        let ends = [over(FIRST, false), over(SECOND, false), over(FIRST, true)];
-        for last in std::iter::once(None).chain(ends.map(Some)) {
-            let waits = DueDelivery { route: paused, ..delivery(0, last) };
-            assert!(matches!(choose(&waits, noon()), Err(Outcome::Postponed(_))), "{last:?}");
+        let all = [
+            delivery(0, None),
+            delivery(1, Some(FIRST)),
+            delivery(2, Some(SECOND)),
+            bound(1, FIRST, FIRST.route_id),
+            bound(1, SECOND, SECOND.route_id),
+        ];
+        for waits in all {
+            let waits = DueDelivery { route: paused, ..waits };
+            assert!(matches!(choose(&waits, noon()), Err(Outcome::Postponed(_))), "{waits:?}");
         }
         for failover in [None, Some(DueRoute { is_paused: true, ..SECOND })] {
-            let alone = DueDelivery { failover, ..delivery(1, over(FIRST, false)) };
+            let alone = DueDelivery { failover, ..delivery(1, Some(FIRST)) };
             assert_eq!(wanted(&alone), (FIRST, None));
         }
     }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use dripline_domain::delivery::Reason;
 use dripline_domain::money::Micros;
 use dripline_domain::workflow::SurplusPolicy;
@@ -38,14 +37,13 @@ impl Mark {
         Self { batcher }
     }
 
-    /// Marks the delivery for the route at `now` and returns the number of the attempt, once its COMMIT is acknowledged.
+    /// Marks the delivery for the route and returns the number of the attempt, once its COMMIT is acknowledged.
     pub(super) async fn call(
         &self,
         delivery: &DueDelivery,
         route: &ReadyRoute,
         segments: u32,
         given: Option<GivenReference>,
-        now: DateTime<Utc>,
     ) -> Result<u32, Outcome> {
         let attempt = delivery.attempt + 1;
         let DueDelivery { delivery_id, .. } = *delivery;
@@ -53,7 +51,7 @@ impl Mark {
         let request = StartRequest { delivery_id, attempt, segments, route_id };
         match self.batcher.call((request, given)).await {
             Ok(Ok(Start::Started { .. })) => Ok(attempt),
-            Ok(Ok(Start::Stale(reason))) => Err(stale(delivery, reason, now)),
+            Ok(Ok(Start::Stale(reason))) => Err(stale(delivery, reason)),
             Ok(Ok(Start::OverHold { needed_segments, held_segments, policy, available })) => {
                 let over = OverHold { needed_segments, held_segments, policy, available };
                 Err(Outcome::given_up(delivery, GiveUp::Refused(over.reason())))
@@ -68,7 +66,7 @@ impl Mark {
 
 /// What to do about a delivery that may not be marked. The transaction that gives it up looks for
 /// itself once more, so that nothing here decides about money.
-fn stale(delivery: &DueDelivery, reason: StaleReason, now: DateTime<Utc>) -> Outcome {
+fn stale(delivery: &DueDelivery, reason: StaleReason) -> Outcome {
     tracing::debug!(delivery.id = %delivery.delivery_id, ?reason, "not marked");
     match reason {
         StaleReason::NotQueued | StaleReason::Superseded | StaleReason::NotDue => Outcome::Stale,
@@ -76,8 +74,8 @@ fn stale(delivery: &DueDelivery, reason: StaleReason, now: DateTime<Utc>) -> Out
             Outcome::given_up(delivery, GiveUp::Closed)
         }
         StaleReason::Expired => Outcome::given_up(delivery, GiveUp::Expired),
-        StaleReason::RoutePaused => Outcome::paused(delivery, now),
-        StaleReason::RouteChanged => Outcome::Released,
+        // It is looked at again, with its routes as they are now.
+        StaleReason::RoutePaused | StaleReason::RouteChanged => Outcome::Released,
     }
 }
 
