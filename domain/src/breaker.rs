@@ -42,6 +42,8 @@ pub enum Sign {
     Up,
     /// It does not, for any message.
     Down,
+    /// The same, and no other message has to find that out: it is halted at once.
+    Out,
     /// It says nothing either way.
     Silent,
 }
@@ -68,6 +70,18 @@ impl Symptom {
             | Self::Unusable => Sign::Down,
             Self::Answered(_) => Sign::Up,
             Self::Nothing => Sign::Silent,
+        }
+    }
+}
+
+impl Symptom {
+    /// What it says when it is met before the wire, while a message is prepared. That the route cannot be used,
+    /// that it is refused, or that there is no token for it, holds for every message; a plugin that fails may do so
+    /// for one of them.
+    pub const fn sign_before_wire(self) -> Sign {
+        match (self, self.sign()) {
+            (Self::PluginFailed, sign) | (_, sign @ (Sign::Up | Sign::Silent | Sign::Out)) => sign,
+            (_, Sign::Down) => Sign::Out,
         }
     }
 }
@@ -256,12 +270,13 @@ impl Breaker {
                 *failures += 1;
                 (*failures >= self.policy.failures).then(|| self.halt(1, wish, now, rng))
             }
+            (State::Running { .. }, Sign::Out) => Some(self.halt(1, wish, now, rng)),
             (State::Probing(_), Sign::Up) => {
                 self.state = State::Running { failures: 0 };
                 self.generation += 1;
                 Some(Change::Resumed)
             }
-            (State::Probing(halt), Sign::Down) => {
+            (State::Probing(halt), Sign::Down | Sign::Out) => {
                 let number = halt.number.saturating_add(1);
                 Some(self.halt(number, wish, now, rng))
             }

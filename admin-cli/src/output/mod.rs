@@ -40,35 +40,32 @@ impl Output {
 
     /// Writes a report to stdout. A reader that has gone away (`| head`) is no failure.
     pub(crate) fn data(&mut self, report: &impl Report) -> anyhow::Result<()> {
-        let text = match self.format {
-            Format::Table => {
-                let mut page = Page::new(io::stdout().is_terminal());
-                report.lay_out(&mut page);
-                page.finish()
-            }
-            Format::Json => {
-                let json = serde_json::to_string_pretty(report).context("write JSON")?;
-                sanitise::escape_json(&json) + "\n"
-            }
-        };
+        let text = self.lay_out(report, serde_json::to_string_pretty)?;
         self.raw(text.as_bytes())
     }
 
     /// Writes one report of many that come one by one, which in JSON is one line. Gives whether there is still
     /// somebody who reads.
     pub(crate) fn next(&mut self, report: &impl Report) -> anyhow::Result<bool> {
-        let text = match self.format {
+        write(self.lay_out(report, serde_json::to_string)?.as_bytes())
+    }
+
+    fn lay_out<R: Report>(
+        &self,
+        report: &R,
+        to_json: fn(&R) -> serde_json::Result<String>,
+    ) -> anyhow::Result<String> {
+        Ok(match self.format {
             Format::Table => {
                 let mut page = Page::new(io::stdout().is_terminal());
                 report.lay_out(&mut page);
                 page.finish()
             }
             Format::Json => {
-                let json = serde_json::to_string(report).context("write JSON")?;
+                let json = to_json(report).context("write JSON")?;
                 sanitise::escape_json(&json) + "\n"
             }
-        };
-        write(text.as_bytes())
+        })
     }
 
     /// Writes bytes to stdout as they are: only for files that Dripline itself composes.

@@ -55,6 +55,8 @@ async fn a_carriers_log_is_compared() {
     let mut session = Session::furnished().await;
     session.file("carrier.log", "{\"reference\":\"someone-1-1\",\"accepted\":true}\n\n{\"reference\":null,\"accepted\":false}\n");
     session.run("audit --carrier-log carrier.log");
+    session.file("other.log", "{\"reference\":\"someone-2-1\",\"accepted\":true}\n");
+    session.run("audit --carrier-log carrier.log --carrier-log other.log");
     // The last line is still being written.
     session.file("carrier.log", "{\"reference\":null,\"accepted\":true}\n{\"reference\":\"so");
     assert_eq!(session.quiet("audit --carrier-log carrier.log").code, 0);

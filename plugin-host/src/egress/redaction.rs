@@ -5,7 +5,7 @@ use std::fmt;
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::{GeneralPurpose, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 
 use super::placeholder::UNRESERVED;
@@ -67,8 +67,8 @@ impl fmt::Debug for Redactor {
     }
 }
 
-/// The value as it is, percent-encoded, JSON-escaped, and as any base64 text that contains it: the
-/// letters that depend only on the secret, for each of the three places it can start in a group.
+/// The value as it is, percent-encoded, JSON-escaped, and as any base64 text that contains it, for each of
+/// the three places it can start in a group.
 fn forms_of(value: &str) -> BTreeSet<Vec<u8>> {
     let mut forms = BTreeSet::new();
     forms.insert(value.as_bytes().to_vec());
@@ -82,18 +82,32 @@ fn forms_of(value: &str) -> BTreeSet<Vec<u8>> {
     forms.insert(quoted.trim_matches('"').as_bytes().to_vec());
     for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
         for lead in 0..3_usize {
-            let mut bytes = vec![0; lead];
-            bytes.extend_from_slice(value.as_bytes());
-            let encoded = engine.encode(&bytes);
-            // A letter carries six bits; the first ones mix with what stands before the secret, and
-            // the last one with what stands after it.
-            let first = (lead * 8).div_ceil(6);
-            let last = bytes.len() * 8 / 6;
-            forms.insert(encoded.as_bytes()[first.min(last)..last].to_vec());
+            insert_base64(engine, value, lead, &mut forms);
         }
     }
     forms.retain(|form| form.len() >= SHORTEST_FORM);
     forms
+}
+
+/// The letters of a base64 text that depend on the secret, when it stands behind `lead` octets of a group. A
+/// letter carries six bits; the first one may mix with what stands before the secret, and the last one with what
+/// stands after it, so that there is a form for whatever that may be.
+fn insert_base64(engine: &GeneralPurpose, value: &str, lead: usize, forms: &mut BTreeSet<Vec<u8>>) {
+    let length = lead + value.len();
+    let (first, end) = (lead * 8 / 6, (length * 8).div_ceil(6));
+    // Bits of the neighbours in a mixed letter: before it two for each octet, behind it what is missing.
+    let before = 2 * lead;
+    let behind = [0, 4, 2][length % 3];
+    for low in 0..1_u8 << before {
+        for high in 0..1_u8 << behind {
+            let mut octets = vec![low; lead];
+            octets.extend_from_slice(value.as_bytes());
+            // In the highest bits of the octet; without any, it has a letter of its own.
+            octets.push(high.rotate_right(behind));
+            let encoded = engine.encode(&octets);
+            forms.insert(encoded.as_bytes()[first..end].to_vec());
+        }
+    }
 }
 
 /// `%2F` as `%2f`.
@@ -150,7 +164,10 @@ mod tests {
                 let plain = format!("{lead}{SECRET}{trail}");
                 for encoded in [STANDARD.encode(&plain), URL_SAFE.encode(&plain)] {
                     let redacted = redact(&encoded);
-                    assert!(redacted.contains("[secret token]"), "{plain}: {redacted}");
+                    let first = lead.len() * 8 / 6;
+                    let end = ((lead.len() + SECRET.len()) * 8).div_ceil(6);
+                    let shown = format!("{}[secret token]{}", &encoded[..first], &encoded[end..]);
+                    assert_eq!(redacted, shown, "{plain}");
                 }
             }
         }

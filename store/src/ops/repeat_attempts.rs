@@ -129,8 +129,7 @@ async fn run(pool: &Pool, clock: &dyn Clock, batch: &Batch<'_>) -> Result<Vec<Re
     let wishes: Vec<Wish<'_>> = ready
         .iter()
         .filter_map(|(place, delivery)| {
-            let segments = batch.requests[*place].segments;
-            Some(Wish { place: *place, segments, throttled: delivery.throttled.as_ref()? })
+            Wish::of(*place, batch.requests[*place].segments, delivery.throttled.as_ref())
         })
         .collect();
     // The next inquiry comes at a time of its own.

@@ -164,8 +164,7 @@ async fn run(pool: &Pool, clock: &dyn Clock, batch: &Batch<'_>) -> Result<Vec<St
     let wishes: Vec<Wish<'_>> = ready
         .iter()
         .filter_map(|(place, delivery)| {
-            let segments = batch.requests[*place].segments;
-            Some(Wish { place: *place, segments, throttled: delivery.throttled.as_ref()? })
+            Wish::of(*place, batch.requests[*place].segments, delivery.throttled.as_ref())
         })
         .collect();
     let waiting = turns::take(&mut tx, &wishes, Line::Senders, now).await?;

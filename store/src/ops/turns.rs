@@ -47,9 +47,20 @@ pub(super) enum Line {
 #[derive(Debug)]
 pub(super) struct Wish<'a> {
     /// Its place in the batch.
-    pub(super) place: usize,
-    pub(super) segments: u32,
-    pub(super) throttled: &'a Throttled,
+    place: usize,
+    segments: u32,
+    throttled: &'a Throttled,
+}
+
+impl<'a> Wish<'a> {
+    /// `None` for one that nothing throttles.
+    pub(super) fn of(
+        place: usize,
+        segments: u32,
+        throttled: Option<&'a Throttled>,
+    ) -> Option<Self> {
+        Some(Self { place, segments, throttled: throttled? })
+    }
 }
 
 /// Lets wishes through in their order, as far as there is room. Gives until when the others wait, by

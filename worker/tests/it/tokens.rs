@@ -202,6 +202,7 @@ async fn a_wrong_client_secret_halts_the_route() {
     let log = stage.carrier.log();
     assert!(log.iter().all(|entry| entry.decision == "token-refused"), "{log:?}");
     assert_eq!(stage.count(&scene, DeliveryState::Queued).await, 20);
+    assert_eq!(stage.number("SELECT max(attempt) FROM deliveries"), 0, "no attempt is lost");
     stage.assert_invariants().await;
 }
 

@@ -1,6 +1,6 @@
 //! `dripline audit`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use dripline_store::Pool;
@@ -29,10 +29,10 @@ const HINT: &str = "`dripline audit settle BREAK --amount AMOUNT --reason TEXT` 
 #[derive(Debug, clap::Args)]
 #[group(skip)]
 pub(super) struct Args {
-    /// Also compare with a carrier's own log: JSON lines with `reference` and `accepted`, as
-    /// docs/audit.md describes them.
-    #[arg(long, value_name = "FILE")]
-    carrier_log: Option<PathBuf>,
+    /// Also compare with the carriers' own logs: JSON lines with `reference` and `accepted`, as
+    /// docs/audit.md describes them. Repeated, one for each carrier: a message counts wherever it was taken.
+    #[arg(long = "carrier-log", value_name = "FILE")]
+    carrier_logs: Vec<PathBuf>,
 }
 
 #[derive(Serialize)]
@@ -112,8 +112,8 @@ pub(super) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::
     bar.finish_and_clear();
     let seconds = begun.elapsed().as_secs_f64();
     let mut foreign_references = None;
-    if let Some(path) = &args.carrier_log {
-        let (result, foreign) = compare(pool, path).await?;
+    if !args.carrier_logs.is_empty() {
+        let (result, foreign) = compare(pool, &args.carrier_logs).await?;
         invariants.push(result);
         foreign_references = Some(foreign);
     }
@@ -146,10 +146,12 @@ pub(super) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::
     judge(&report, recorded)
 }
 
-async fn compare(pool: &Pool, path: &Path) -> anyhow::Result<(InvariantResult, u64)> {
+async fn compare(pool: &Pool, paths: &[PathBuf]) -> anyhow::Result<(InvariantResult, u64)> {
     // The rows first: what is settled in them is then in the log.
     let mut comparison = CarrierLogAudit::begin(pool).await?;
-    carrier_log::read(path, &mut comparison)?;
+    for path in paths {
+        carrier_log::read(path, &mut comparison)?;
+    }
     let foreign = comparison.foreign();
     Ok((comparison.finish().await?, foreign))
 }

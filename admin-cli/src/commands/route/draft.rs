@@ -43,8 +43,8 @@ pub(super) struct Args {
     /// How long the carrier may take to answer, if shorter than `worker.send_timeout_ms`; 0: that.
     #[arg(long, value_name = "SECONDS")]
     timeout_seconds: Option<u32>,
-    /// The route that messages go over while this one is halted, or when it has not sent one. Never when
-    /// nobody knows whether it has. The price stays this route's.
+    /// The route that messages go over while this one's carrier is down, or when it has not sent one. Never when
+    /// it may have, nor while it is paused. The price stays this route's.
     #[arg(long, value_name = "ROUTE", conflicts_with = "no_failover")]
     failover: Option<String>,
     /// Let no other route take over any more.

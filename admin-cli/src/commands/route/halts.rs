@@ -7,7 +7,7 @@ use crate::output::words::time;
 
 /// One line for each worker that has halted a route.
 pub(crate) fn lay_out(halts: &[RouteHalt], page: &mut Page) {
-    page.line("halted, since the carrier is down; what is due waits:");
+    page.line("halted; what is due waits, or goes over the failover:");
     let columns = [
         Column::Text("ROUTE"),
         Column::Text("SINCE"),

@@ -26,6 +26,7 @@ impl Report for Routes {
             Column::Text("SENDERS"),
             Column::Number("PRICE"),
             Column::Text("MAY SEND TO"),
+            Column::Text("FAILOVER"),
             Column::Text("PAUSED"),
         ];
         let rows = self.routes.iter().map(|route| {
@@ -35,6 +36,7 @@ impl Report for Routes {
                 route.senders.join(", "),
                 route.price_micros_per_segment.to_string(),
                 origins(route),
+                route.failover.clone().unwrap_or_default(),
                 if route.paused_at.is_some() { "paused" } else { "" }.to_owned(),
             ]
         });

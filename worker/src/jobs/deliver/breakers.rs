@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use dripline_domain::breaker::{Admission, Breaker, BreakerPolicy, Change, Pass, Symptom};
+use dripline_domain::breaker::{Admission, Breaker, BreakerPolicy, Change, Pass, Sign, Symptom};
 use dripline_domain::delivery::{AttemptOutcome, Reason};
 use dripline_domain::ids::RouteId;
 use dripline_store::delivery::{DueDelivery, DueRoute};
@@ -84,13 +84,12 @@ impl Breakers {
         act(routes.entry(route_id).or_insert_with(|| Breaker::new(self.policy)))
     }
 
-    fn record(&self, route_id: RouteId, pass: Pass, symptom: Symptom, outcome: &AttemptOutcome) {
+    fn record(&self, route_id: RouteId, pass: Pass, sign: Sign, outcome: &AttemptOutcome) {
         let now = self.environment.clock.now();
         let wish = match outcome {
             AttemptOutcome::NotSent { retry_after, .. } => *retry_after,
             _ => None,
         };
-        let sign = symptom.sign();
         self.with(route_id, |breaker| {
             let change = breaker.record(pass, sign, wish, now, &mut rand::rng());
             // Told under the lock, so that the changes of a route are told in their order.
@@ -173,32 +172,27 @@ impl Permit {
         self.breakers.admit(delivery, Choice::only(self.route))
     }
 
-    /// The delivery could not be prepared, for no fault of its own. Counts as an attempt, unless its
-    /// route has been halted meanwhile: then it waits with the others.
+    /// The delivery could not be prepared. It waits while its route is halted, as it is when no message could have
+    /// been prepared for it; what may be its own fault counts as an attempt. `retry_after`: how long the carrier
+    /// asks to be left alone.
     pub(super) fn unprepared(
-        self,
-        delivery: &DueDelivery,
-        symptom: Symptom,
-        reason: Reason,
-    ) -> Outcome {
-        self.unprepared_for(delivery, symptom, reason, None)
-    }
-
-    /// The same, when the carrier asks to be left alone for so long.
-    pub(super) fn unprepared_for(
-        self,
+        mut self,
         delivery: &DueDelivery,
         symptom: Symptom,
         reason: Reason,
         retry_after: Option<Duration>,
     ) -> Outcome {
-        if !self.is_valid()
+        let sign = symptom.sign_before_wire();
+        let was_halted = !self.is_valid();
+        let outcome = AttemptOutcome::NotSent { reason: reason.clone(), retry_after };
+        if let Some(pass) = self.pass.take() {
+            self.breakers.record(self.route.route_id, pass, sign, &outcome);
+        }
+        if (was_halted || sign == Sign::Out)
             && let Err(postponed) = self.again(delivery)
         {
             return postponed;
         }
-        let outcome = AttemptOutcome::NotSent { reason: reason.clone(), retry_after };
-        self.report(symptom, &outcome);
         Outcome::given_up(delivery, GiveUp::Retry(reason))
     }
 
@@ -211,7 +205,7 @@ impl Permit {
     /// What the hand-over showed, and what it meant for the delivery.
     pub(super) fn report(mut self, symptom: Symptom, outcome: &AttemptOutcome) {
         if let Some(pass) = self.pass.take() {
-            self.breakers.record(self.route.route_id, pass, symptom, outcome);
+            self.breakers.record(self.route.route_id, pass, symptom.sign(), outcome);
         }
     }
 }
@@ -221,7 +215,7 @@ impl Drop for Permit {
         if let Some(pass) = self.pass.take() {
             let nothing =
                 AttemptOutcome::NotSent { reason: Reason::new("", ""), retry_after: None };
-            self.breakers.record(self.route.route_id, pass, Symptom::Nothing, &nothing);
+            self.breakers.record(self.route.route_id, pass, Sign::Silent, &nothing);
         }
     }
 }

@@ -76,7 +76,7 @@ impl Build {
                 };
                 match outcome::before_wire(&route.carrier, &error) {
                     AttemptOutcome::NotSent { reason, .. } if symptom != Symptom::Nothing => {
-                        Err(permit.unprepared(delivery, symptom, reason))
+                        Err(permit.unprepared(delivery, symptom, reason, None))
                     }
                     _ => Err(Outcome::before_wire(delivery, &route.carrier, &error)),
                 }
@@ -101,7 +101,7 @@ impl Build {
         match token {
             Ok(token) => Ok((Prepared { request, token }, permit)),
             Err(NoToken { symptom, reason, retry_after }) => {
-                Err(permit.unprepared_for(delivery, symptom, reason, retry_after))
+                Err(permit.unprepared(delivery, symptom, reason, retry_after))
             }
         }
     }

@@ -95,7 +95,7 @@ impl Deliver {
             Ok(route) => Ok((route, permit)),
             Err(Unready::Interrupted) => Err(Outcome::Interrupted),
             Err(Unready::Unusable(reason)) => {
-                Err(permit.unprepared(delivery, Symptom::Unusable, reason))
+                Err(permit.unprepared(delivery, Symptom::Unusable, reason, None))
             }
         }
     }
