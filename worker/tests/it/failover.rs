@@ -220,7 +220,8 @@ async fn a_route_that_cannot_be_used_hands_over_to_the_second() {
     let first = Route { secrets, ..route_to(&two.stage.carrier.origin()) };
     let audience = two.account(first, route_to(&two.second.origin()), 2).await;
     two.enrol(&audience, vec![step(Duration::ZERO)], 1).await;
-    let worker = two.worker().start();
+    // A message that comes back within a second would be the next probe, and the next.
+    let worker = two.worker().setting("WORKER__BREAKER__CEILING_SECONDS", &60).start();
     two.stage.wait_for(&audience.scene, DeliveryState::Sent, 2).await;
     assert_eq!(accepted(&two.second), 2);
     assert_eq!(two.stage.number("SELECT max(attempt) FROM deliveries"), 1, "no attempt is lost");
