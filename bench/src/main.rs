@@ -91,7 +91,7 @@ impl Sizes {
         deliver: 100_000,
         backlog: 1_000_000,
         pause: 100_000,
-        audit: 2_000_000,
+        audit: 10_000_000,
     };
     const QUICK: Self =
         Self { enrol: 20_000, deliver: 20_000, backlog: 100_000, pause: 20_000, audit: 200_000 };
