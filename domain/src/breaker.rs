@@ -14,7 +14,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
-/// What one hand-over, or the preparation of one, showed of what is behind a route.
+/// What one hand-over showed of what is behind a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Symptom {
     /// The carrier gave a whole answer with this HTTP status.
@@ -28,9 +28,6 @@ pub enum Symptom {
     /// The carrier or its plugin says that every message over this route would be refused alike: a wrong key,
     /// an unknown sender.
     RouteRefused,
-    /// This worker cannot use the route: its plugin is not loaded, its settings do not fit, or a
-    /// secret cannot be read.
-    Unusable,
     /// Nothing: the message ended before the carrier or its plugin had a say, or we dropped it.
     Nothing,
 }
@@ -42,7 +39,8 @@ pub enum Sign {
     Up,
     /// It does not, for any message.
     Down,
-    /// The same, and no other message has to find that out: it is halted at once.
+    /// The same, found before the wire, and for certain: its plugin, its settings or a secret cannot be used, it is
+    /// refused, or there is no token for it. It is halted at once.
     Out,
     /// It says nothing either way.
     Silent,
@@ -58,7 +56,7 @@ impl Symptom {
     /// | any other answer, also a refusal | up: it judged this very message |
     /// | unreachable, no answer | down |
     /// | the route is refused, whatever the status | down |
-    /// | the plugin failed, or the route cannot be used | down |
+    /// | the plugin failed | down |
     /// | nothing | silent |
     pub const fn sign(self) -> Sign {
         match self {
@@ -66,22 +64,9 @@ impl Symptom {
             | Self::Unreachable
             | Self::NoAnswer
             | Self::PluginFailed
-            | Self::RouteRefused
-            | Self::Unusable => Sign::Down,
+            | Self::RouteRefused => Sign::Down,
             Self::Answered(_) => Sign::Up,
             Self::Nothing => Sign::Silent,
-        }
-    }
-}
-
-impl Symptom {
-    /// What it says when it is met before the wire, while a message is prepared. That the route cannot be used,
-    /// that it is refused, or that there is no token for it, holds for every message; a plugin that fails may do so
-    /// for one of them.
-    pub const fn sign_before_wire(self) -> Sign {
-        match (self, self.sign()) {
-            (Self::PluginFailed, sign) | (_, sign @ (Sign::Up | Sign::Silent | Sign::Out)) => sign,
-            (_, Sign::Down) => Sign::Out,
         }
     }
 }

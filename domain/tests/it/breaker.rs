@@ -68,13 +68,9 @@ fn what_counts() {
     for status in [401, 407, 408, 429, 500, 502, 503, 504, 599] {
         check(Symptom::Answered(status), Sign::Down);
     }
-    for symptom in [
-        Symptom::Unreachable,
-        Symptom::NoAnswer,
-        Symptom::PluginFailed,
-        Symptom::RouteRefused,
-        Symptom::Unusable,
-    ] {
+    for symptom in
+        [Symptom::Unreachable, Symptom::NoAnswer, Symptom::PluginFailed, Symptom::RouteRefused]
+    {
         check(symptom, Sign::Down);
     }
     check(Symptom::Nothing, Sign::Silent);
@@ -98,6 +94,18 @@ fn only_failures_in_a_row_halt() {
     let cool_down = probe_at - route.now;
     assert!(cool_down >= TimeDelta::seconds(2) && cool_down <= TimeDelta::seconds(4));
     assert!(!route.breaker.is_running());
+}
+
+#[test]
+fn what_holds_for_every_message_halts_at_once() {
+    let mut route = Route::new(9);
+    route.hand_over(Sign::Up);
+    let Some(Change::Halted { probe_at, failed_probes: 0 }) = route.hand_over(Sign::Out) else {
+        panic!("it runs on");
+    };
+    route.now = probe_at;
+    let again = route.hand_over(Sign::Out);
+    assert!(matches!(again, Some(Change::Halted { failed_probes: 1, .. })), "{again:?}");
 }
 
 #[test]

@@ -4,7 +4,6 @@
 use std::fmt;
 use std::time::Duration;
 
-use dripline_domain::breaker::Symptom;
 use dripline_domain::delivery::Reason;
 
 use super::{Token, TokenPlace};
@@ -17,8 +16,6 @@ use crate::outcome::{REASON_CHARS, failure_reason, masked, plugin_reason, status
 /// Why there is no token. No message was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NoToken {
-    /// What it shows of the route.
-    pub symptom: Symptom,
     /// Why, without anything of a token.
     pub reason: Reason,
     /// How long the carrier asks to wait.
@@ -26,9 +23,9 @@ pub struct NoToken {
 }
 
 impl NoToken {
-    fn new(symptom: Symptom, reason: Reason) -> Self {
+    fn new(reason: Reason) -> Self {
         let text = format!("no token: {}", reason.text);
-        Self { symptom, reason: Reason::new(reason.code, text), retry_after: None }
+        Self { reason: Reason::new(reason.code, text), retry_after: None }
     }
 }
 
@@ -57,18 +54,12 @@ impl PluginHost {
             self.build_token_request(carrier, settings, grant.secrets()).await.map_err(failed)?;
         if request.wants_token() {
             let text = "the request that fetches the token asks for one";
-            return Err(NoToken::new(Symptom::PluginFailed, Reason::new("token_circle", text)));
+            return Err(NoToken::new(Reason::new("token_circle", text)));
         }
         let response = match wire.send(grant, request).await {
             WireOutcome::Response(response) => response,
-            WireOutcome::NotSent { reason } if reason.code == "egress_forbidden" => {
-                return Err(NoToken::new(Symptom::PluginFailed, reason));
-            }
-            WireOutcome::NotSent { reason } => {
-                return Err(NoToken::new(Symptom::Unreachable, reason));
-            }
-            WireOutcome::Uncertain { reason, .. } => {
-                return Err(NoToken::new(Symptom::NoAnswer, reason));
+            WireOutcome::NotSent { reason } | WireOutcome::Uncertain { reason, .. } => {
+                return Err(NoToken::new(reason));
             }
         };
         let read = self.read_token_answer(carrier, settings, &response).await;
@@ -79,10 +70,10 @@ impl PluginHost {
 /// The plugin failed, or says that this route can have no token.
 fn failed(carrier: &str, error: &CallError) -> NoToken {
     match error {
-        CallError::Plugin(error) => NoToken::new(Symptom::PluginFailed, plugin_reason(error)),
+        CallError::Plugin(error) => NoToken::new(plugin_reason(error)),
         CallError::Failure(failure) => NoToken {
             retry_after: failure.retry_after,
-            ..NoToken::new(Symptom::RouteRefused, failure_reason(carrier, failure))
+            ..NoToken::new(failure_reason(carrier, failure))
         },
     }
 }
@@ -98,30 +89,20 @@ fn token_of(
         // The status says more than a place in an answer that has no token.
         Ok(_) => {
             let text = format!("the carrier answered {status}");
-            return Err(NoToken::new(symptom(status), Reason::new(status_code(status), text)));
+            return Err(NoToken::new(Reason::new(status_code(status), text)));
         }
-        Err(error @ CallError::Plugin(_)) => return Err(failed(carrier, &error)),
-        Err(error) => return Err(NoToken { symptom: symptom(status), ..failed(carrier, &error) }),
+        Err(error) => return Err(failed(carrier, &error)),
     };
     place.read(response).map_err(|error| {
         // It may quote the plugin.
         let text = masked(&error.to_string(), REASON_CHARS);
-        NoToken::new(Symptom::PluginFailed, Reason::new("token_unread", text))
+        NoToken::new(Reason::new("token_unread", text))
     })
-}
-
-/// A refusal is of the route: of its client, its secret, or what it asks for. An overloaded carrier is only that.
-fn symptom(status: u16) -> Symptom {
-    match status {
-        408 | 429 | 500.. => Symptom::Answered(status),
-        _ => Symptom::RouteRefused,
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::PluginError;
     use crate::message::{Failure, FailureClass};
 
     fn oauth() -> TokenPlace {
@@ -164,14 +145,13 @@ mod tests {
             "null",
         ] {
             let error = read(200, body, Ok(oauth())).unwrap_err();
-            assert_eq!(error.symptom, Symptom::PluginFailed, "{body}");
             assert_eq!(error.reason.code, "token_unread", "{body}");
             assert!(!error.to_string().contains("hush"), "{error}");
         }
     }
 
     #[test]
-    fn what_a_failure_shows_depends_on_the_status() {
+    fn a_failure_says_why_and_until_when() {
         let failure = || {
             Err(CallError::Failure(Failure {
                 class: FailureClass::Permanent,
@@ -181,22 +161,13 @@ mod tests {
                 attributes: vec![],
             }))
         };
-        for (status, expected) in [
-            (400, Symptom::RouteRefused),
-            (401, Symptom::RouteRefused),
-            (302, Symptom::RouteRefused),
-            (429, Symptom::Answered(429)),
-            (503, Symptom::Answered(503)),
-        ] {
+        for status in [302, 400, 401, 429, 503] {
             let error = read(status, "{}", failure()).unwrap_err();
-            assert_eq!(error.symptom, expected, "{status}");
             assert_eq!(error.retry_after, Some(Duration::from_secs(7)));
             let text = "no token: the carrier does not know the client";
             assert_eq!((&*error.reason.code, &*error.reason.text), ("acme:invalid_client", text));
             let error = read(status, r#"{"access_token":"t0k3n"}"#, Ok(oauth())).unwrap_err();
             assert_eq!(error.reason.code, format!("http:{status}"));
         }
-        let trap = CallError::Plugin(PluginError::HostStopped);
-        assert_eq!(read(503, "", Err(trap)).unwrap_err().symptom, Symptom::PluginFailed);
     }
 }

@@ -172,17 +172,16 @@ impl Permit {
         self.breakers.admit(delivery, Choice::only(self.route))
     }
 
-    /// The delivery could not be prepared. It waits while its route is halted, as it is when no message could have
-    /// been prepared for it; what may be its own fault counts as an attempt. `retry_after`: how long the carrier
-    /// asks to be left alone.
+    /// The delivery could not be prepared. `sign`: what that says of its route. It waits while that is halted, as it
+    /// is when no message could have been prepared for it ([`Sign::Out`]); what may be its own fault counts as an
+    /// attempt. `retry_after`: how long the carrier asks to be left alone.
     pub(super) fn unprepared(
         mut self,
         delivery: &DueDelivery,
-        symptom: Symptom,
+        sign: Sign,
         reason: Reason,
         retry_after: Option<Duration>,
     ) -> Outcome {
-        let sign = symptom.sign_before_wire();
         let was_halted = !self.is_valid();
         let outcome = AttemptOutcome::NotSent { reason: reason.clone(), retry_after };
         if let Some(pass) = self.pass.take() {

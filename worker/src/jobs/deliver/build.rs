@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dripline_domain::breaker::Symptom;
+use dripline_domain::breaker::Sign;
 use dripline_domain::delivery::AttemptOutcome;
 use dripline_plugin_host::PluginHost;
 use dripline_plugin_host::Request;
@@ -67,16 +67,15 @@ impl Build {
         match built {
             Ok(Ok(request)) => self.authorize(delivery, route, request, permit).await,
             Ok(Err(error)) => {
-                let symptom = match &error {
-                    CallError::Plugin(_) => Symptom::PluginFailed,
-                    CallError::Failure(failure) if failure.is_about_route() => {
-                        Symptom::RouteRefused
-                    }
-                    CallError::Failure(_) => Symptom::Nothing,
+                let sign = match &error {
+                    // It may fail for this message only.
+                    CallError::Plugin(_) => Sign::Down,
+                    CallError::Failure(failure) if failure.is_about_route() => Sign::Out,
+                    CallError::Failure(_) => Sign::Silent,
                 };
                 match outcome::before_wire(&route.carrier, &error) {
-                    AttemptOutcome::NotSent { reason, .. } if symptom != Symptom::Nothing => {
-                        Err(permit.unprepared(delivery, symptom, reason, None))
+                    AttemptOutcome::NotSent { reason, .. } if sign != Sign::Silent => {
+                        Err(permit.unprepared(delivery, sign, reason, None))
                     }
                     _ => Err(Outcome::before_wire(delivery, &route.carrier, &error)),
                 }
@@ -100,8 +99,8 @@ impl Build {
         };
         match token {
             Ok(token) => Ok((Prepared { request, token }, permit)),
-            Err(NoToken { symptom, reason, retry_after }) => {
-                Err(permit.unprepared(delivery, symptom, reason, retry_after))
+            Err(NoToken { reason, retry_after }) => {
+                Err(permit.unprepared(delivery, Sign::Out, reason, retry_after))
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use dripline_domain::breaker::Symptom;
+use dripline_domain::breaker::Sign;
 use dripline_store::delivery::{DueDelivery, DueRoute};
 
 use super::breakers::Permit;
@@ -95,7 +95,7 @@ impl Deliver {
             Ok(route) => Ok((route, permit)),
             Err(Unready::Interrupted) => Err(Outcome::Interrupted),
             Err(Unready::Unusable(reason)) => {
-                Err(permit.unprepared(delivery, Symptom::Unusable, reason, None))
+                Err(permit.unprepared(delivery, Sign::Out, reason, None))
             }
         }
     }

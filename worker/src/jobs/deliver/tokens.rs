@@ -154,7 +154,9 @@ impl ReadyRoute {
     /// token has worked before, since it has only ended early; one that never worked speaks against the route.
     pub(super) fn learn(&self, token: &HeldToken, wire: &WireOutcome) -> Option<Symptom> {
         if !refuses_token(wire) {
-            if matches!(wire, WireOutcome::Response(_)) {
+            // Any other answer may have been given before the token was looked at.
+            if matches!(wire, WireOutcome::Response(response) if (200..300).contains(&response.status))
+            {
                 token.worked.store(true, Ordering::Relaxed);
             }
             return None;
@@ -240,7 +242,7 @@ mod tests {
         assert_eq!((fetches, got), (1, vec![true; 100]));
         let failure = || {
             let reason = Reason::new("connect", "no token: refused");
-            Err(NoToken { symptom: Symptom::Unreachable, reason, retry_after: None })
+            Err(NoToken { reason, retry_after: None })
         };
         let (fetches, got) = asked_by_many(failure).await;
         assert_eq!((fetches, got), (1, vec![false; 100]));
@@ -250,7 +252,7 @@ mod tests {
     async fn what_has_failed_or_was_refused_is_fetched_again() {
         let tokens = Tokens::default();
         let reason = Reason::new("connect", "");
-        let failure = NoToken { symptom: Symptom::Unreachable, reason, retry_after: None };
+        let failure = NoToken { reason, retry_after: None };
         tokens.get(async { Err(failure) }).await.expect_err("it failed");
         let first = tokens.get(async { Ok(held(None)) }).await.expect("fetched");
         tokens.forget(&held(None));
