@@ -5,7 +5,7 @@
 -- is it a newcomer whose request is made again.
 SELECT d.delivery_id AS "delivery_id!", d.account_id AS "account_id!", d.workflow_id AS "workflow_id!",
        d.state AS "state!", d.attempt AS "attempt!", d.due_at AS "due_at!", d.expires_at,
-       d.held_segments AS "held_segments!", d.held_micros AS "held_micros!",
+       d.held_segments AS "held_segments!", d.held_micros AS "held_micros!", d.said_sent AS "said_sent!",
        w.surplus_policy AS "surplus_policy!", e.epoch AS "epoch!",
        e.epoch = w.epoch AND e.exit_cause IS NULL AS "open!",
        c.opted_out_at IS NOT NULL AS "opted_out!",

@@ -19,9 +19,7 @@ SELECT d.delivery_id, d.workflow_id, w.name AS workflow, w.deleted_at IS NOT NUL
        d.contact_id, c.phone, c.fields AS "fields: Json<Fields>", c.opted_out_at IS NOT NULL AS "opted_out!",
        d.position, d.settled_at AS "failed_at!", d.reason_code AS "reason_code!", d.reason_text,
        EXISTS (SELECT FROM enrollments r WHERE r.requeued_delivery_id = d.delivery_id) AS "requeued!",
-       EXISTS (SELECT FROM evidence v
-               WHERE v.delivery_id = d.delivery_id AND v.effect = 'contradicted' AND v.verdict = 'sent')
-           AS "said_sent!",
+       d.said_sent,
        EXISTS (SELECT FROM enrollments l
                WHERE l.contact_id = d.contact_id AND l.workflow_id = d.workflow_id
                  AND l.exit_cause IS NULL) AS "enrolled!",

@@ -1,5 +1,5 @@
 -- Marks queued deliveries as sending and writes their attempts down. Compare and set: a delivery that is
--- not queued at the attempt before any more is left out. Workflows and contacts are locked.
+-- not queued at the attempt before any more, or of which somebody has just said that it was sent, is left out. Workflows and contacts are locked.
 WITH marked AS (
     UPDATE deliveries d
     SET state = 'sending',
@@ -11,7 +11,7 @@ WITH marked AS (
                 $7::BIGINT[], $8::BIGINT[])
          AS q (delivery_id, attempt, segments, epoch, extra_segments, extra_micros, extra_hold_entry_id,
                route_id)
-    WHERE d.delivery_id = q.delivery_id AND d.state = 'queued' AND d.attempt = q.attempt - 1
+    WHERE d.delivery_id = q.delivery_id AND d.state = 'queued' AND d.attempt = q.attempt - 1 AND NOT d.said_sent
     RETURNING q.*, d.workflow_id
 )
 INSERT INTO attempts (delivery_id, attempt, segments, epoch, extra_segments, extra_micros,

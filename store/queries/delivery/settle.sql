@@ -18,13 +18,14 @@ WITH changed AS (
         settled_at = CASE WHEN q.settled THEN $19::TIMESTAMPTZ END
     FROM unnest($1::BIGINT[], $2::BOOLEAN[], $3::INTEGER[], $4::TEXT[], $5::INTEGER[], $6::TIMESTAMPTZ[],
                 $7::TEXT[], $8::BIGINT[], $9::BIGINT[], $10::BIGINT[], $11::BIGINT[], $12::BIGINT[],
-                $13::BIGINT[], $14::TEXT[], $15::TEXT[], $16::TEXT[], $17::BOOLEAN[], $18::TEXT[])
+                $13::BIGINT[], $14::TEXT[], $15::TEXT[], $16::TEXT[], $17::BOOLEAN[], $18::TEXT[], $20::BOOLEAN[])
          AS q (delivery_id, was_queued, attempt, state, attempt_after, due_at,
                ticket_id, captured_segments, captured_micros, capture_entry_id, released_segments,
                released_micros, release_entry_id, carrier_reference, reason_code, reason_text, settled,
-               outcome)
+               outcome, said_sent)
     WHERE d.delivery_id = q.delivery_id
       AND d.attempt = q.attempt
+      AND (q.said_sent IS NULL OR d.said_sent = q.said_sent)
       AND CASE WHEN q.was_queued THEN d.state = 'queued' ELSE d.state IN ('sending', 'unknown') END
     RETURNING d.delivery_id, q.attempt, q.outcome, q.reason_code, q.reason_text
 ),

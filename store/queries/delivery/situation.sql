@@ -20,7 +20,7 @@ LEFT JOIN attempts a ON a.delivery_id = d.delivery_id AND a.attempt = d.attempt
 LEFT JOIN LATERAL (
     SELECT t.attempt, t.segments, e.carrier_reference
     FROM evidence e JOIN attempts t USING (delivery_id, attempt)
-    WHERE d.attempt > 1 AND e.delivery_id = d.delivery_id AND e.effect = 'contradicted' AND e.verdict = 'sent'
+    WHERE d.said_sent AND e.delivery_id = d.delivery_id AND e.effect = 'contradicted' AND e.verdict = 'sent'
       AND t.outcome IN ('not_sent', 'refused') AND t.segments > 0
     ORDER BY e.evidence_id
     LIMIT 1

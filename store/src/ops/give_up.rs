@@ -1,5 +1,7 @@
 //! Ends or postpones deliveries before their hand-over: too late, impossible, or not now.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use dripline_domain::clock::Clock;
 use dripline_domain::delivery::{DeliveryState, Reason};
@@ -12,7 +14,7 @@ use uuid::Uuid;
 use super::books::Books;
 use super::finish_attempts::{Finished, finished, worker_actor};
 use super::settle::Changes;
-use super::situation::{self, Situation};
+use super::situation::{self, Situation, Timings};
 use crate::crash::{Commit, commit};
 use crate::retries::Retries;
 use crate::{Pool, StoreError};
@@ -37,12 +39,13 @@ pub enum GiveUp {
     Refused(Reason),
     /// It could not be prepared now: counts as an attempt that was not sent, and comes back later.
     Retry(Reason),
-    /// Its workflow was closed, its enrollment ended or its contact opted out. Nothing happens when
-    /// none of these is so.
+    /// Its workflow was closed, its enrollment ended, its contact opted out, or somebody says that it was
+    /// sent. Nothing happens when none of these is so.
     Closed,
 }
 
-/// Gives up a batch of queued deliveries in one transaction. Gives the answers in the order of the
+/// Gives up a batch of queued deliveries in one transaction. One of which somebody says that it was sent is settled
+/// so, whatever the cause. Gives the answers in the order of the
 /// requests; [`Finished::AlreadyDone`] for those that are not queued at that attempt any more.
 /// Running the batch again with the same `batch_id` changes nothing.
 pub async fn give_up(
@@ -76,8 +79,13 @@ async fn run(
 ) -> Result<Vec<Finished>, StoreError> {
     let ids: Vec<i64> = requests.iter().map(|request| request.delivery_id.0).collect();
     let mut tx = pool.begin().await?;
-    situation::lock_workflows(&mut tx, &ids).await?;
+    let workflows = situation::lock_workflows(&mut tx, &ids).await?;
     let mut situations = situation::read(&mut tx, &ids).await?;
+    let timings = if situations.values().any(|situation| situation.taken.is_some()) {
+        situation::read_timings(&mut tx, &workflows).await?
+    } else {
+        HashMap::new()
+    };
     let now = clock.now();
     let mut changes = Changes::default();
     let mut counted = Counted::default();
@@ -85,7 +93,11 @@ async fn run(
     for request in requests {
         let situation = situations.remove(&request.delivery_id);
         answers.push(match situation {
-            Some(situation) => decide(&situation, request, policy, now, &mut changes, &mut counted),
+            Some(situation) => match sent_before(&situation, request, &timings, now, &mut changes)?
+            {
+                Some(sent) => sent,
+                None => decide(&situation, request, policy, now, &mut changes, &mut counted),
+            },
             None => Finished::AlreadyDone,
         });
     }
@@ -98,6 +110,28 @@ async fn run(
     Ok(answers)
 }
 
+/// Settles a delivery of which somebody says that an earlier hand-over was sent.
+fn sent_before(
+    situation: &Situation,
+    request: &GiveUpRequest,
+    timings: &Timings,
+    now: DateTime<Utc>,
+    changes: &mut Changes,
+) -> Result<Option<Finished>, StoreError> {
+    let Some(taken) = situation.taken.as_ref().filter(|_| is_waiting(situation, request)) else {
+        return Ok(None);
+    };
+    let to = situation.sent_after_all(taken, changes, timings, now)?;
+    changes.deliveries.push(situation.change(to, None));
+    Ok(Some(Finished::Sent))
+}
+
+/// Whether it is still queued as it was loaded.
+fn is_waiting(situation: &Situation, request: &GiveUpRequest) -> bool {
+    let same_attempt = u32::try_from(situation.attempt) == Ok(request.attempt);
+    same_attempt && situation.state == DeliveryState::Queued
+}
+
 fn decide(
     situation: &Situation,
     request: &GiveUpRequest,
@@ -106,8 +140,7 @@ fn decide(
     changes: &mut Changes,
     counted: &mut Counted,
 ) -> Finished {
-    let same_attempt = u32::try_from(situation.attempt) == Ok(request.attempt);
-    if !same_attempt || situation.state != DeliveryState::Queued {
+    if !is_waiting(situation, request) {
         return Finished::AlreadyDone;
     }
     let mut attempt_after = situation.attempt;

@@ -120,6 +120,7 @@ impl Hearing<'_> {
                             Resolved::Decided(Finished::Sent)
                         }
                         effect @ Effect::Contradicted => {
+                            changes.contradicted.push(said.delivery_id.0);
                             records.push(situation, attempt.attempt, said, effect, state);
                             Resolved::Contradicted { state }
                         }
@@ -172,7 +173,10 @@ impl Hearing<'_> {
             let effect = said.evidence.beside(finding, attempt.is_waiting(situation));
             let state = match effect {
                 Effect::Agreed | Effect::Decided => continue,
-                Effect::Contradicted => situation.state,
+                Effect::Contradicted => {
+                    changes.contradicted.push(said.delivery_id.0);
+                    situation.state
+                }
                 Effect::Overruled if !overruled.insert(said.delivery_id) => continue,
                 Effect::Overruled => {
                     self.overrule(situation, attempt, said, &timings, changes)?;

@@ -141,6 +141,7 @@ async fn run(
             owner: enrollment.owner,
             delivery_id: queued.delivery_id,
             was_queued: true,
+            said_sent: None,
             attempt: queued.attempt,
             attempt_after: queued.attempt,
             to: DeliveryTo::Settled {

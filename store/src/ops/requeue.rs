@@ -180,8 +180,8 @@ impl Failed<'_> {
 
 type ByContact<'a> = BTreeMap<ContactId, Failed<'a>>;
 
-/// Parts the deliveries that can be taken up from those that cannot. Nothing of a failed delivery ever
-/// changes, so none is locked. Of several of one contact the latest is taken.
+/// Parts the deliveries that can be taken up from those that cannot. They are locked against whoever says that one was
+/// sent after all; nothing else of a failed delivery ever changes. Of several of one contact the latest is taken.
 async fn sort_out_deliveries<'a>(
     conn: &mut PgConnection,
     workflow: &Workflow,
@@ -193,11 +193,11 @@ async fn sort_out_deliveries<'a>(
         r#"SELECT d.delivery_id, d.contact_id, d.position, e.revision,
                   (SELECT r.hold_entry_id FROM enrollments r
                    WHERE r.requeued_delivery_id = d.delivery_id) AS requeued_by,
-                  (SELECT count(*) FROM evidence v
-                   WHERE v.delivery_id = d.delivery_id AND v.effect = 'contradicted'
-                     AND v.verdict = 'sent') > 0 AS "said_sent!"
+                  d.said_sent
            FROM deliveries d JOIN enrollments e USING (enrollment_id)
-           WHERE d.delivery_id = ANY ($1) AND d.workflow_id = $2 AND d.state = 'failed'"#,
+           WHERE d.delivery_id = ANY ($1) AND d.workflow_id = $2 AND d.state = 'failed'
+           ORDER BY d.delivery_id
+           FOR SHARE OF d"#,
         &ids,
         workflow.workflow_id.0,
     )

@@ -37,6 +37,8 @@ pub(super) struct DeliveryChange {
     pub(super) delivery_id: DeliveryId,
     /// Whether it was read as queued; else as sending or unknown.
     pub(super) was_queued: bool,
+    /// Whether somebody had said that it was sent, as it was read; `None`: that does not matter.
+    pub(super) said_sent: Option<bool>,
     /// Its attempt as it was read.
     pub(super) attempt: i32,
     pub(super) attempt_after: i32,
@@ -91,6 +93,8 @@ pub(super) struct Changes {
     pub(super) repeated_not_sent: Vec<i64>,
     /// Attempts, by their deliveries, that the carrier has taken, though it had been decided otherwise.
     pub(super) taken_after_all: Vec<(i64, i32)>,
+    /// Deliveries of which somebody may have said that an earlier attempt was sent.
+    pub(super) contradicted: Vec<i64>,
 }
 
 impl Changes {
@@ -111,6 +115,7 @@ impl Changes {
         self.write_enrollments(conn, books, actor, now).await?;
         self.lock_requeued(conn).await?;
         let mut tickets = self.write_deliveries(conn, books, now).await?;
+        self.write_said_sent(conn).await?;
         tickets.extend(self.write_next_steps(conn, now).await?);
         queue::push(conn, &tickets).await?;
         queue::withdraw(conn, &self.withdrawn).await?;
@@ -261,11 +266,22 @@ impl Changes {
             &columns.settled,
             &columns.outcomes as &[Option<&str>],
             now,
+            &columns.said_sent as &[Option<bool>],
         )
         .fetch_one(conn)
         .await?;
         expect_all(u64::try_from(changed).unwrap_or(0), self.deliveries.len())?;
         Ok(tickets)
+    }
+
+    /// Behind the deliveries, since what a batch settles itself is compared with how it was read.
+    async fn write_said_sent(&self, conn: &mut PgConnection) -> Result<(), StoreError> {
+        if !self.contradicted.is_empty() {
+            sqlx::query_file!("queries/evidence/said_sent.sql", &self.contradicted)
+                .execute(conn)
+                .await?;
+        }
+        Ok(())
     }
 
     /// Inserts the next steps' deliveries and gives their tickets.

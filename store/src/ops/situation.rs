@@ -180,6 +180,7 @@ impl Situation {
             owner: self.owner,
             delivery_id: self.delivery_id,
             was_queued: self.state == DeliveryState::Queued,
+            said_sent: Some(self.taken.is_some()),
             attempt: self.attempt,
             attempt_after: self.attempt,
             to,

@@ -81,6 +81,8 @@ pub enum StaleReason {
     RoutePaused,
     /// Its route is neither its step's nor that one's failover any more.
     RouteChanged,
+    /// Somebody says that an earlier hand-over was sent, which had been decided otherwise.
+    SaidSent,
     /// It is not due yet.
     NotDue,
     /// It is too late.
@@ -220,6 +222,7 @@ pub(super) async fn lock_contacts(
 }
 
 /// Where a delivery stands before its mark.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Found {
     account_id: AccountId,
     workflow_id: WorkflowId,
@@ -232,6 +235,7 @@ pub(super) struct Found {
     pub(super) epoch: i64,
     pub(super) open: bool,
     pub(super) opted_out: bool,
+    said_sent: bool,
     /// The route that it is to go over; `None` when it may not, or is of no step any more.
     pub(super) route_id: Option<RouteId>,
     pub(super) route_paused: bool,
@@ -246,6 +250,8 @@ impl Found {
             Some(StaleReason::NotQueued)
         } else if attempt != i64::from(request.attempt) {
             Some(StaleReason::Superseded)
+        } else if self.said_sent {
+            Some(StaleReason::SaidSent)
         } else if !self.open {
             Some(StaleReason::WorkflowClosed)
         } else if self.opted_out {
@@ -315,6 +321,7 @@ pub(super) async fn read(
             epoch: row.epoch,
             open: row.open,
             opted_out: row.opted_out,
+            said_sent: row.said_sent,
             route_id: row.route_id.map(RouteId),
             route_paused: row.route_paused,
             throttled,

@@ -12,8 +12,8 @@ use dripline_domain::money::Micros;
 use dripline_domain::receipt::ReceiptStatus;
 use dripline_store::listing::deliveries::{self, DeliveryDetail, DeliveryFilter};
 use dripline_store::ops::{
-    FinishRequest, Finished, Receipt, ReceiptOf, Received, Resolution, Resolved, Start,
-    StartRequest, opt_out, record_receipts, resolve_unknown,
+    FinishRequest, Finished, GiveUp, GiveUpRequest, Receipt, ReceiptOf, Received, Resolution,
+    Resolved, StaleReason, Start, StartRequest, give_up, opt_out, record_receipts, resolve_unknown,
 };
 use dripline_store::plan::{self, Then, UnknownFilter};
 use dripline_store::testing::factory::{PRICE, Scene};
@@ -622,6 +622,38 @@ async fn what_an_earlier_attempt_sent_is_remembered_while_a_later_one_is_unknown
         stage.advance(7_200);
         let (_, due) = stage.claim_due().await;
         assert_eq!(due.iter().map(|due| due.position).collect::<Vec<_>>(), [2]);
+        stage.assert_sound().await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_queued_by_somebody_who_had_not_heard_it_is_settled_before_it_leaves() {
+    for cause in [GiveUp::Closed, GiveUp::Expired, GiveUp::Retry(Reason::new("plugin", "a trap"))] {
+        let stage = Stage::new().await;
+        let (scene, first) = waits_again(&stage, 1).await;
+        stage.advance(3_600);
+        let (_, due) = stage.claim_due().await;
+        stage.start(&requests(&due, 1)).await;
+        let late = Resolution { attempt: Some(1), ..says(first.delivery_id, Evidence::Receipt) };
+        stage.resolve(&[late]).await;
+        // What a settlement does that has read the delivery before.
+        for statement in [
+            "UPDATE deliveries SET state = 'queued', ticket_id = 'gone'",
+            "UPDATE attempts SET outcome = 'not_sent', finished_at = now() WHERE attempt = 2",
+        ] {
+            sqlx::query(statement).execute(stage.pool()).await.unwrap();
+        }
+        let third = StartRequest { attempt: 3, ..first };
+        assert_eq!(stage.start(&[third]).await, [Start::Stale(StaleReason::SaidSent)]);
+        let request = GiveUpRequest { delivery_id: first.delivery_id, attempt: 2, cause };
+        let batch_id = Uuid::new_v4();
+        for expected in [Finished::Sent, Finished::AlreadyDone] {
+            let (pool, clock) = (stage.pool(), &stage.clock);
+            let one = std::slice::from_ref(&request);
+            let done = give_up(pool, clock, &policy(), stage.id(), batch_id, one).await;
+            assert_eq!(done.unwrap(), [expected]);
+        }
+        assert_eq!(stage.balance(scene.account_id).await.spent, PRICE);
         stage.assert_sound().await;
     }
 }

@@ -11,15 +11,15 @@ use dripline_domain::money::Micros;
 use dripline_store::Pool;
 use dripline_store::listing::enrollments::{self, EnrollmentFilter};
 use dripline_store::ops::{
-    Closing, Finished, Removal, RemoveContactError, Resolution, Resolved, StartRequest,
-    finish_attempts, pause_workflow, remove_contact, resolve_unknown,
+    Closing, Finished, GiveUp, GiveUpRequest, Removal, RemoveContactError, Resolution, Resolved,
+    Start, StartRequest, finish_attempts, give_up, pause_workflow, remove_contact, resolve_unknown,
 };
 use dripline_store::testing::factory::{PRICE, Scene};
 use tokio::sync::Barrier;
 use uuid::Uuid;
 
 use crate::evidence::{ACTOR, says};
-use crate::support::{Stage, accepted, noon, outcomes, policy, refused};
+use crate::support::{Stage, accepted, noon, not_sent, outcomes, policy, refused, requests};
 
 const ROUNDS: usize = 12;
 const DELIVERIES: usize = 6;
@@ -127,6 +127,51 @@ async fn evidence_against_a_worker_that_comes_back() {
             Finding::NotSent => DELIVERIES,
         };
         let expected = PRICE.checked_times(u32::try_from(sent).unwrap()).unwrap();
+        assert_eq!(spent(&stage, &scene).await, expected, "round {round}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_word_about_the_first_attempt_against_the_settlement_of_the_second() {
+    for round in 0..ROUNDS {
+        let stage = Stage::new().await;
+        let scene = Scene::enrolled(stage.pool(), &stage.clock, 1, DELIVERIES).await;
+        let (tickets, due) = stage.claim_due().await;
+        let first = requests(&due, 1);
+        stage.start(&first).await;
+        stage.finish(&outcomes(&first, &not_sent())).await;
+        stage.acknowledge(&tickets).await;
+        stage.advance(3_600);
+        let (tickets, due) = stage.claim_due().await;
+        let second = requests(&due, 1);
+        stage.start(&second).await;
+        let said = pieces(&first, Evidence::Carrier(Finding::Sent));
+        let said = said.into_iter().map(|one| Resolution { attempt: Some(1), ..one }).collect();
+        let barrier = Arc::new(Barrier::new(2));
+        let pool = stage.pool().clone();
+        let resolving = tokio::spawn(resolve(pool.clone(), barrier.clone(), said));
+        let outcome = not_sent();
+        let finishing = tokio::spawn(finish(pool, stage.id(), barrier, second.clone(), outcome));
+        resolving.await.unwrap();
+        finishing.await.unwrap();
+        stage.acknowledge(&tickets).await;
+        // Whoever was first: nothing leaves a third time, and whatever waits is settled by its next look.
+        let third: Vec<_> =
+            second.iter().map(|start| StartRequest { attempt: 3, ..*start }).collect();
+        for start in stage.start(&third).await {
+            assert!(matches!(start, Start::Stale(_)), "round {round}: {start:?}");
+        }
+        let looks: Vec<_> = second
+            .iter()
+            .map(|start| GiveUpRequest {
+                delivery_id: start.delivery_id,
+                attempt: 2,
+                cause: GiveUp::Closed,
+            })
+            .collect();
+        let (pool, clock) = (stage.pool(), &stage.clock);
+        give_up(pool, clock, &policy(), stage.id(), Uuid::new_v4(), &looks).await.unwrap();
+        let expected = PRICE.checked_times(u32::try_from(DELIVERIES).unwrap()).unwrap();
         assert_eq!(spent(&stage, &scene).await, expected, "round {round}");
     }
 }

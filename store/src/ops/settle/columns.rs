@@ -55,6 +55,7 @@ impl EnrollmentColumns {
 pub(super) struct DeliveryColumns<'a> {
     pub(super) ids: Vec<i64>,
     pub(super) was_queued: Vec<bool>,
+    pub(super) said_sent: Vec<Option<bool>>,
     pub(super) attempts: Vec<i32>,
     pub(super) states: Vec<&'static str>,
     pub(super) attempts_after: Vec<i32>,
@@ -111,6 +112,7 @@ impl<'a> DeliveryColumns<'a> {
         };
         self.ids.push(change.delivery_id.0);
         self.was_queued.push(change.was_queued);
+        self.said_sent.push(change.said_sent);
         self.attempts.push(change.attempt);
         self.states.push(state.as_str());
         self.attempts_after.push(change.attempt_after);

@@ -70,7 +70,7 @@ fn stale(delivery: &DueDelivery, reason: StaleReason) -> Outcome {
     tracing::debug!(delivery.id = %delivery.delivery_id, ?reason, "not marked");
     match reason {
         StaleReason::NotQueued | StaleReason::Superseded | StaleReason::NotDue => Outcome::Stale,
-        StaleReason::WorkflowClosed | StaleReason::OptedOut => {
+        StaleReason::WorkflowClosed | StaleReason::OptedOut | StaleReason::SaidSent => {
             Outcome::given_up(delivery, GiveUp::Closed)
         }
         StaleReason::Expired => Outcome::given_up(delivery, GiveUp::Expired),

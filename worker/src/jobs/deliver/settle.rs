@@ -116,7 +116,9 @@ impl Settle {
 fn describe(cause: &GiveUp) -> String {
     match cause {
         GiveUp::Expired => "its time has passed".to_owned(),
-        GiveUp::Closed => "its workflow, enrollment or contact is closed".to_owned(),
+        GiveUp::Closed => {
+            "its workflow, enrollment or contact is closed, or it was sent before".to_owned()
+        }
         GiveUp::Refused(reason) | GiveUp::Retry(reason) => reason.to_string(),
     }
 }
