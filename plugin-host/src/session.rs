@@ -8,7 +8,7 @@ use crate::egress::Secrets;
 use crate::engine::{Engine, STACK_BYTES};
 use crate::error::PluginError;
 use crate::limits::{Limits, Refusal};
-use crate::log::Speaker;
+use crate::log::{LogSink, Speaker};
 use crate::outcome::{REASON_CHARS, masked};
 use crate::registry::PluginKind;
 use crate::state::{self, State};
@@ -33,6 +33,8 @@ pub(crate) struct Session<'a, P, I> {
     setting: Setting<'a>,
     instantiate: I,
     live: Option<(Store<State>, P)>,
+    /// What the batch has logged so far, while no instance has it.
+    log: Option<LogSink>,
     failures_in_a_row: u32,
     cost_in_a_row: u32,
 }
@@ -45,7 +47,8 @@ where
     I: Fn(&mut Store<State>) -> wasmtime::Result<P>,
 {
     pub(crate) fn new(setting: Setting<'a>, instantiate: I) -> Self {
-        Self { setting, instantiate, live: None, failures_in_a_row: 0, cost_in_a_row: 0 }
+        let log = Some(LogSink::new(setting.speaker, setting.limits));
+        Self { setting, instantiate, live: None, log, failures_in_a_row: 0, cost_in_a_row: 0 }
     }
 
     /// How many calls have failed since one last worked.
@@ -96,16 +99,30 @@ where
                 self.live = Some((store, instance));
                 Ok(value)
             }
-            Err(error) => Err(plugin_error(self.setting, function, &error, store.data())),
+            Err(error) => Err(self.fail(function, &error, store)),
         }
     }
 
-    fn instantiate(&self) -> Result<(Store<State>, P), PluginError> {
-        let mut store = state::store(&self.setting);
+    fn instantiate(&mut self) -> Result<(Store<State>, P), PluginError> {
+        let log = self.log.take().expect("whoever dropped the last instance has kept its log");
+        let mut store = state::store(&self.setting, log);
         match (self.instantiate)(&mut store) {
             Ok(instance) => Ok((store, instance)),
-            Err(error) => Err(plugin_error(self.setting, "start", &error, store.data())),
+            Err(error) => Err(self.fail("start", &error, store)),
         }
+    }
+
+    /// Drops an instance, and keeps its log for the next one: what a batch may log does not begin anew with each.
+    fn fail(
+        &mut self,
+        function: &'static str,
+        error: &wasmtime::Error,
+        store: Store<State>,
+    ) -> PluginError {
+        let state = store.into_data();
+        let failure = plugin_error(self.setting, function, error, &state);
+        self.log = Some(state.log);
+        failure
     }
 }
 

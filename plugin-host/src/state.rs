@@ -19,9 +19,9 @@ pub(crate) struct State {
     pub(crate) keys: Keys,
 }
 
-/// A fresh store for one batch.
-pub(crate) fn store(setting: &Setting<'_>) -> Store<State> {
-    let Setting { engine, limits, kind, now, secrets, speaker, .. } = *setting;
+/// A fresh store for an instance, which goes on with its batch's log.
+pub(crate) fn store(setting: &Setting<'_>, log: LogSink) -> Store<State> {
+    let Setting { engine, limits, kind, now, secrets, .. } = *setting;
     let (memory, deadline) = match kind {
         PluginKind::Renderer => (limits.renderer_memory_bytes, limits.render_deadline),
         PluginKind::Carrier => (limits.carrier_memory_bytes, limits.carrier_deadline),
@@ -30,7 +30,7 @@ pub(crate) fn store(setting: &Setting<'_>) -> Store<State> {
         limiter: Limiter::new(limits, memory),
         deadline: Deadline::new(deadline),
         wasi: Neutral::new(now),
-        log: LogSink::new(speaker, limits),
+        log,
         keys: Keys::new(secrets.clone()),
     };
     let mut store = Store::new(&engine.wasm, state);

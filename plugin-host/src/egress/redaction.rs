@@ -67,7 +67,7 @@ impl fmt::Debug for Redactor {
     }
 }
 
-/// The value as it is, percent-encoded, JSON-escaped, and as any base64 text that contains it, for each of
+/// The value as it is, percent-encoded, escaped as JSON libraries do, and as any base64 text that contains it, for each of
 /// the three places it can start in a group.
 fn forms_of(value: &str) -> BTreeSet<Vec<u8>> {
     let mut forms = BTreeSet::new();
@@ -78,8 +78,9 @@ fn forms_of(value: &str) -> BTreeSet<Vec<u8>> {
         forms.insert(lowercase_escapes(&encoded).into_bytes());
         forms.insert(encoded.into_bytes());
     }
-    let quoted = serde_json::to_string(value).unwrap_or_default();
-    forms.insert(quoted.trim_matches('"').as_bytes().to_vec());
+    for is_escaped in JSON_ESCAPES {
+        forms.extend(json_strings(value, is_escaped).into_iter().map(String::into_bytes));
+    }
     for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
         for lead in 0..3_usize {
             insert_base64(engine, value, lead, &mut forms);
@@ -87,6 +88,43 @@ fn forms_of(value: &str) -> BTreeSet<Vec<u8>> {
     }
     forms.retain(|form| form.len() >= SHORTEST_FORM);
     forms
+}
+
+/// Which characters JSON libraries escape besides those that they must: none, the slash (PHP), what HTML gives a
+/// meaning to (Go, and PHP when it is told to), and whatever is no letter or digit of ASCII.
+const JSON_ESCAPES: [fn(char) -> bool; 4] = [
+    |_| false,
+    |letter| letter == '/',
+    |letter| matches!(letter, '<' | '>' | '&' | '\''),
+    |letter| !letter.is_ascii_alphanumeric(),
+];
+
+/// The inside of a JSON string (RFC 8259, section 7) that escapes what it must and `is_escaped`: by the short escape
+/// where there is one, or all by numbers, whose digits are of either case.
+fn json_strings(value: &str, is_escaped: fn(char) -> bool) -> [String; 4] {
+    let numbered = |letter: char, lower: bool| {
+        let mut units = [0; 2];
+        let escape = |unit: &mut u16| {
+            if lower { format!("\\u{unit:04x}") } else { format!("\\u{unit:04X}") }
+        };
+        letter.encode_utf16(&mut units).iter_mut().map(escape).collect::<String>()
+    };
+    let string = |short: bool, lower: bool| {
+        let escape = |letter: char| match letter {
+            '"' | '\\' => {
+                if short {
+                    format!("\\{letter}")
+                } else {
+                    numbered(letter, lower)
+                }
+            }
+            '/' if short && is_escaped('/') => "\\/".to_owned(),
+            _ if is_escaped(letter) => numbered(letter, lower),
+            _ => letter.to_string(),
+        };
+        value.chars().map(escape).collect::<String>()
+    };
+    [string(true, true), string(true, false), string(false, true), string(false, false)]
 }
 
 /// The letters of a base64 text that depend on the secret, when it stands behind `lead` octets of a group. A
@@ -150,6 +188,10 @@ mod tests {
             "a=s3cr%2ft%2bva%20lue%229&b=1".to_owned(),
             "a=s3cr%2Ft%2Bva+lue%229&b=1".to_owned(),
             r#"{"a":"s3cr/t+va lue\"9"}"#.to_owned(),
+            r#"{"a":"s3cr\/t+va lue\"9"}"#.to_owned(),
+            r#"{"a":"s3cr/t+va lue\u00229"}"#.to_owned(),
+            r#"{"a":"s3cr\/t\u002Bva\u0020lue\"9"}"#.to_owned(),
+            r#"{"a":"s3cr\u002ft\u002bva\u0020lue\u00229"}"#.to_owned(),
         ] {
             let redacted = redact(&text);
             assert!(redacted.contains("[secret token]"), "{text} -> {redacted}");

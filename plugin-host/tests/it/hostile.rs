@@ -210,6 +210,30 @@ async fn what_is_logged_is_kept_with_its_route_and_no_flood_of_it() {
     assert_eq!(*kept.0.lock().unwrap(), [batch(Some(RouteId(7))), batch(None)]);
 }
 
+/// Whoever traps gets a new instance for its next call, and no new allowance of lines.
+#[tokio::test]
+async fn a_batch_logs_no_more_for_having_many_instances() {
+    let kept = Arc::new(Kept::default());
+    let options = HostOptions { log_keeper: Some(kept.clone()), ..HostOptions::default() };
+    let host = PluginHost::new(options).unwrap();
+    let info = host.load(HOSTILE, &component(HOSTILE)).unwrap();
+    // All together, then halved until each is alone: five calls of ten lines.
+    let texts = render(&host, "say-and-panic", &["Ann", "Ben", "Cem"]).await.unwrap();
+    for text in &texts {
+        assert!(matches!(text, Err(RenderError::Plugin(PluginError::Trap { .. }))), "{text:?}");
+    }
+    let line =
+        |number| LogLine { level: LogLevel::Error, message: format!("line {}", number % 10) };
+    let batch = Batch {
+        plugin: HOSTILE.to_owned(),
+        digest: info.digest,
+        route: None,
+        lines: (0..20).map(line).collect(),
+        dropped: 30,
+    };
+    assert_eq!(*kept.0.lock().unwrap(), [batch]);
+}
+
 /// What was said in a batch.
 #[derive(Debug, PartialEq, Eq)]
 struct Batch {
