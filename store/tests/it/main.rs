@@ -25,6 +25,7 @@ mod property;
 mod races;
 mod repeats;
 mod requeue;
+mod sent_after_all;
 mod support;
 mod throttles;
 mod tickets;
