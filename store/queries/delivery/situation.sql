@@ -1,5 +1,6 @@
 -- Where deliveries stand, with their enrollment, contact and workflow, and with an earlier attempt of which somebody said,
--- when the next one was on its way already, that it was sent. The workflows are locked.
+-- when the next one was on its way already, that it was sent. Where there is none and `said_sent` is true, that was said
+-- of the failed delivery which this one takes up again. The workflows are locked.
 SELECT d.delivery_id, d.account_id, d.workflow_id, d.enrollment_id, d.contact_id, d.position, d.state,
        d.attempt, d.expires_at, d.held_segments, d.held_micros,
        a.segments AS "attempt_segments?",
@@ -9,7 +10,7 @@ SELECT d.delivery_id, d.account_id, d.workflow_id, d.enrollment_id, d.contact_id
        e.epoch, e.epoch = w.epoch AS "open!", e.exit_cause IS NULL AS "enrolled!", e.position AS enrolled_at_position,
        e.remaining_segments, e.remaining_micros,
        e.step_segments[d.position + 1] AS next_segments, e.step_micros[d.position + 1] AS next_micros,
-       c.opted_out_at IS NOT NULL AS "opted_out!", c.time_zone,
+       c.opted_out_at IS NOT NULL AS "opted_out!", c.time_zone, d.said_sent,
        taken.attempt AS "taken_attempt?", taken.segments AS "taken_segments?",
        taken.carrier_reference AS taken_reference
 FROM deliveries d

@@ -25,7 +25,14 @@ SELECT d.delivery_id, d.workflow_id, w.name AS workflow, d.contact_id, c.phone, 
        (SELECT count(*) FROM attempts r
         WHERE r.delivery_id = d.delivery_id AND r.outcome = 'repeated') AS "repeats!",
        (SELECT min(k.key_expires_at) FROM attempt_references k
-        WHERE k.delivery_id = d.delivery_id) AS key_expires_at
+        WHERE k.delivery_id = d.delivery_id) AS key_expires_at,
+       d.said_sent,
+       -- Of the attempt that situation.sql calls taken.
+       (SELECT t.segments FROM evidence s JOIN attempts t USING (delivery_id, attempt)
+        WHERE d.said_sent AND s.delivery_id = d.delivery_id AND s.effect = 'contradicted' AND s.verdict = 'sent'
+          AND t.outcome IN ('not_sent', 'refused') AND t.segments > 0
+        ORDER BY s.evidence_id
+        LIMIT 1) AS taken_segments
 FROM undecided u
 JOIN deliveries d ON d.delivery_id = u.delivery_id AND (d.attempt = u.attempt OR d.state = 'queued')
 JOIN enrollments e USING (enrollment_id)

@@ -111,7 +111,7 @@ async fn run(
     let goes_on = requests.iter().any(|request| {
         situations.get(&request.delivery_id).is_some_and(|s| {
             let accepted = matches!(request.outcome, AttemptOutcome::Accepted { .. });
-            (accepted || s.taken.is_some()) && s.live() && s.next.is_some()
+            (accepted || s.said_sent.is_some()) && s.live() && s.next.is_some()
         })
     });
     let timings =
@@ -214,9 +214,11 @@ fn decide(
         Some(reason) => &AttemptOutcome::Unknown(reason.clone()),
         None => &request.outcome,
     };
-    let (to, finished) = match (outcome, &situation.taken) {
-        (AttemptOutcome::Refused(_) | AttemptOutcome::NotSent { .. }, Some(taken)) => {
-            (situation.sent_after_all(taken, changes, timings, now)?, Finished::Sent)
+    let (to, finished) = match (outcome, &situation.said_sent) {
+        (AttemptOutcome::Refused(_) | AttemptOutcome::NotSent { .. }, Some(said)) => {
+            let to = situation.need_not_be_sent(said, changes, timings, now)?;
+            let finished = finished(&to);
+            (to, finished)
         }
         (AttemptOutcome::Accepted { carrier_reference }, _) => {
             let to = situation.sent(changes, timings, carrier_reference.clone(), now)?;
@@ -240,8 +242,7 @@ fn decide(
         }
         (AttemptOutcome::Unknown(_), _) => (DeliveryTo::Unknown, Finished::Unknown),
     };
-    let reason = request.outcome.reason().filter(|_| finished != Finished::Sent);
-    let mut change = situation.change(to, reason.cloned());
+    let mut change = situation.change(to, request.outcome.reason().cloned());
     change.outcome = Some(outcome.as_str());
     changes.deliveries.push(change);
     Ok(finished)

@@ -44,9 +44,8 @@ pub enum GiveUp {
     Closed,
 }
 
-/// Gives up a batch of queued deliveries in one transaction. One of which somebody says that it was sent is settled
-/// so, whatever the cause. Gives the answers in the order of the
-/// requests; [`Finished::AlreadyDone`] for those that are not queued at that attempt any more.
+/// Gives up a batch of queued deliveries in one transaction. One whose message was sent before, as somebody
+/// says, ends by that, whatever the cause. Gives the answers in the order of the requests; [`Finished::AlreadyDone`] for those that are not queued at that attempt any more.
 /// Running the batch again with the same `batch_id` changes nothing.
 pub async fn give_up(
     pool: &Pool,
@@ -81,7 +80,7 @@ async fn run(
     let mut tx = pool.begin().await?;
     let workflows = situation::lock_workflows(&mut tx, &ids).await?;
     let mut situations = situation::read(&mut tx, &ids).await?;
-    let timings = if situations.values().any(|situation| situation.taken.is_some()) {
+    let timings = if situations.values().any(|situation| situation.said_sent.is_some()) {
         situation::read_timings(&mut tx, &workflows).await?
     } else {
         HashMap::new()
@@ -110,7 +109,7 @@ async fn run(
     Ok(answers)
 }
 
-/// Settles a delivery of which somebody says that an earlier hand-over was sent.
+/// Settles a delivery whose message was sent before, as somebody says.
 fn sent_before(
     situation: &Situation,
     request: &GiveUpRequest,
@@ -118,12 +117,16 @@ fn sent_before(
     now: DateTime<Utc>,
     changes: &mut Changes,
 ) -> Result<Option<Finished>, StoreError> {
-    let Some(taken) = situation.taken.as_ref().filter(|_| is_waiting(situation, request)) else {
+    let Some(said) = situation.said_sent.as_ref().filter(|_| is_waiting(situation, request)) else {
         return Ok(None);
     };
-    let to = situation.sent_after_all(taken, changes, timings, now)?;
-    changes.deliveries.push(situation.change(to, None));
-    Ok(Some(Finished::Sent))
+    let to = situation.need_not_be_sent(said, changes, timings, now)?;
+    let finished = finished(&to);
+    let reason = (finished != Finished::Sent).then(|| {
+        Reason::new("said_sent", "the failed message that this takes up again was sent, as is said")
+    });
+    changes.deliveries.push(situation.change(to, reason));
+    Ok(Some(finished))
 }
 
 /// Whether it is still queued as it was loaded.

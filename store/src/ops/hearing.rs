@@ -334,8 +334,8 @@ impl Decision<'_> {
                 if situation.repeats > 0 {
                     self.changes.repeated_not_sent.push(situation.delivery_id.0);
                 }
-                let to = if let Some(taken) = &situation.taken {
-                    situation.sent_after_all(taken, self.changes, self.timings, now)?
+                let to = if let Some(said) = &situation.said_sent {
+                    situation.need_not_be_sent(said, self.changes, self.timings, now)?
                 } else {
                     let attempt = situation.attempt - situation.repeats;
                     situation.try_again(self.changes, self.policy, attempt, None, now)
@@ -344,7 +344,7 @@ impl Decision<'_> {
             }
         };
         let finished = finished(&to);
-        let reason = (finished != Finished::Sent || verdict == Verdict::PresumedSent).then(|| {
+        let reason = (verdict != Verdict::Sent).then(|| {
             let text = said.reason.clone().unwrap_or_default();
             let code = match verdict {
                 Verdict::PresumedSent => verdict.as_str(),

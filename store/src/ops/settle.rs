@@ -278,6 +278,10 @@ impl Changes {
     async fn write_said_sent(&self, conn: &mut PgConnection) -> Result<(), StoreError> {
         if !self.contradicted.is_empty() {
             sqlx::query_file!("queries/evidence/said_sent.sql", &self.contradicted)
+                .execute(&mut *conn)
+                .await?;
+            // Only now, since whoever was requeuing one of them has ended, and what he wrote can be seen.
+            sqlx::query_file!("queries/evidence/said_sent_requeued.sql", &self.contradicted)
                 .execute(conn)
                 .await?;
         }

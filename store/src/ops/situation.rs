@@ -43,8 +43,17 @@ pub(super) struct Situation {
     pub(super) next: Option<Hold>,
     pub(super) opted_out: bool,
     pub(super) time_zone: String,
-    /// An earlier attempt that the carrier has taken, as was said when the next one was on its way already.
-    pub(super) taken: Option<Taken>,
+    /// What somebody says was sent, so that this need not be sent any more.
+    pub(super) said_sent: Option<SaidSent>,
+}
+
+/// A message of which somebody says that it was sent, when it was to be sent once more already.
+#[derive(Clone, Debug)]
+pub(super) enum SaidSent {
+    /// This delivery's own, by an earlier attempt.
+    Here(Taken),
+    /// That of the failed delivery which this one takes up again.
+    Before,
 }
 
 /// An attempt that the carrier has taken, though it had been decided otherwise.
@@ -101,6 +110,11 @@ pub(super) async fn read(
     for row in rows {
         let delivery_id = DeliveryId(row.delivery_id);
         let attempt_segments = row.attempt_segments.map(u32::try_from).transpose();
+        let taken = row.taken_attempt.zip(row.taken_segments).map(|(attempt, segments)| Taken {
+            attempt,
+            segments: u32::try_from(segments).unwrap_or(0),
+            carrier_reference: row.taken_reference,
+        });
         let situation = Situation {
             owner: Owner {
                 account_id: AccountId(row.account_id),
@@ -127,11 +141,7 @@ pub(super) async fn read(
             next: row.next_segments.zip(row.next_micros).map(|(s, m)| hold(i64::from(s), m)),
             opted_out: row.opted_out,
             time_zone: row.time_zone,
-            taken: row.taken_attempt.zip(row.taken_segments).map(|(attempt, segments)| Taken {
-                attempt,
-                segments: u32::try_from(segments).unwrap_or(0),
-                carrier_reference: row.taken_reference,
-            }),
+            said_sent: row.said_sent.then(|| taken.map_or(SaidSent::Before, SaidSent::Here)),
         };
         situations.insert(delivery_id, situation);
     }
@@ -180,7 +190,7 @@ impl Situation {
             owner: self.owner,
             delivery_id: self.delivery_id,
             was_queued: self.state == DeliveryState::Queued,
-            said_sent: Some(self.taken.is_some()),
+            said_sent: Some(self.said_sent.is_some()),
             attempt: self.attempt,
             attempt_after: self.attempt,
             to,
@@ -213,6 +223,26 @@ impl Situation {
             column: "segments",
         })?;
         self.sent_in(segments, changes, timings, carrier_reference, now)
+    }
+
+    /// The delivery's end, since its message was sent, as is said. What another delivery sent is given back here, and
+    /// its enrollment goes on as if this one had been sent.
+    pub(super) fn need_not_be_sent(
+        &self,
+        said: &SaidSent,
+        changes: &mut Changes,
+        timings: &Timings,
+        now: DateTime<Utc>,
+    ) -> Result<DeliveryTo, StoreError> {
+        match said {
+            SaidSent::Here(taken) => self.sent_after_all(taken, changes, timings, now),
+            SaidSent::Before => {
+                if self.live() {
+                    changes.enrollments.push(self.go_on(timings, now)?);
+                }
+                Ok(self.unsent(DeliveryState::Cancelled))
+            }
+        }
     }
 
     /// The delivery's end as sent by an attempt of which it had been decided that it was not.

@@ -120,6 +120,10 @@ struct Row {
     remaining_segments: i64,
     remaining_micros: i64,
     key_expires_at: Option<DateTime<Utc>>,
+    /// Somebody says that its message was sent before: by an earlier attempt with so many segments, or else by the
+    /// failed delivery that it takes up again.
+    said_sent: bool,
+    taken_segments: Option<i32>,
 }
 
 impl Row {
@@ -134,12 +138,17 @@ impl Row {
         let becomes = self.becomes(finding, policy, now);
         let ends = self.live
             && match becomes {
-                DeliveryState::Sent => self.opted_out || self.position == self.steps,
                 DeliveryState::Queued => false,
+                DeliveryState::Sent => self.is_last(),
+                // Its enrollment goes on all the same.
+                DeliveryState::Cancelled if self.said_sent => self.is_last(),
                 _ => true,
             };
         let settlement = match becomes {
-            DeliveryState::Sent => Settlement::sent(held, row::ordinal(self.segments)),
+            DeliveryState::Sent => {
+                let segments = self.taken_segments.filter(|_| finding != Finding::Sent);
+                Settlement::sent(held, row::ordinal(segments.unwrap_or(self.segments)))
+            }
             DeliveryState::Queued => Settlement::unsent(dripline_domain::ledger::Hold::NONE),
             _ => Settlement::unsent(held),
         };
@@ -171,13 +180,18 @@ impl Row {
         })
     }
 
+    /// Whether the enrollment ends with this step, as far as it was sent.
+    fn is_last(&self) -> bool {
+        self.opted_out || self.position == self.steps
+    }
+
     /// As [`crate::ops::resolve_unknown()`] decides it, in its own transaction.
     fn becomes(&self, finding: Finding, policy: &RetryPolicy, now: DateTime<Utc>) -> DeliveryState {
         // What was repeated under one key counts as one try.
         let tries = u64::from(row::ordinal(self.attempt)) - row::count(self.repeats);
-        if finding == Finding::Sent {
+        if finding == Finding::Sent || self.taken_segments.is_some() {
             DeliveryState::Sent
-        } else if !self.live || self.opted_out {
+        } else if self.said_sent || !self.live || self.opted_out {
             DeliveryState::Cancelled
         } else if tries >= u64::from(policy.max_attempts) {
             DeliveryState::Failed

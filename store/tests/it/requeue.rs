@@ -2,22 +2,24 @@
 
 use std::time::Duration;
 
+use dripline_domain::clock::Clock as _;
 use dripline_domain::delivery::{AttemptOutcome, DeliveryState, Reason};
-use dripline_domain::evidence::Evidence;
+use dripline_domain::evidence::{Evidence, Finding};
 use dripline_domain::ids::{ContactId, DeliveryId};
 use dripline_domain::money::Micros;
 use dripline_store::listing::failed::{self, FailedDelivery, FailedFilter, RequeueObstacle};
 use dripline_store::ops::{
-    Closing, EnrollError, PricedContact, RequeueChunk, Requeued, Resolved, delete_workflow,
-    opt_out, requeue,
+    Closing, EnrollError, Finished, GiveUp, GiveUpRequest, PricedContact, RequeueChunk, Requeued,
+    Resolved, StaleReason, Start, StartRequest, delete_workflow, give_up, opt_out, requeue,
 };
+use dripline_store::plan::{self, Then, UnknownFilter};
 use dripline_store::testing::factory::{
     ACTOR, Account, Contacts, Enrolment, PRICE, Scene, Workflow, step,
 };
 use uuid::Uuid;
 
 use crate::evidence::says;
-use crate::support::{Stage, accepted, balance, outcomes, refused, requests};
+use crate::support::{Stage, accepted, balance, outcomes, policy, refused, requests};
 
 const FULL: i64 = 1_000_000_000_000;
 
@@ -260,4 +262,127 @@ async fn failures_are_found_by_workflow_reason_time_and_id() {
     let (everything, behind) = (none(), Some(all[1].delivery_id));
     let rest = failed::page(stage.pool(), scene.account_id, &everything, behind, 2).await;
     assert_eq!(rest.unwrap(), all[2..4]);
+}
+
+/// Marks whatever is due. Gives the attempts and their tickets.
+async fn mark_due(stage: &Stage) -> (Vec<String>, Vec<StartRequest>) {
+    let (tickets, due) = stage.claim_due().await;
+    let starts = requests(&due, 1);
+    let started = stage.start(&starts).await;
+    assert!(started.iter().all(|start| matches!(start, Start::Started { .. })), "{started:?}");
+    (tickets, starts)
+}
+
+/// What was requeued, once and then again after it had failed too.
+async fn requeued(stage: &Stage, times: usize) -> (Scene, DeliveryId) {
+    let scene = failed_at_the_second(stage, 1).await;
+    let first = failed(stage, &scene).await[0].delivery_id;
+    for time in 0..times {
+        if time > 0 {
+            stage.send_due(&refused()).await;
+        }
+        let found = failed(stage, &scene).await;
+        assert_eq!(run(stage, &chunk(&scene, &found, 3)).await.requeued.len(), 1);
+    }
+    (scene, first)
+}
+
+/// Its enrollment goes on with the third step, and only the first and the third are paid.
+async fn assert_it_goes_on(stage: &Stage, scene: &Scene) {
+    stage.assert_sound().await;
+    assert_eq!(stage.balance(scene.account_id).await.spent, PRICE);
+    stage.advance(7_200);
+    let (tickets, due) = stage.claim_due().await;
+    assert_eq!(due.iter().map(|due| due.position).collect::<Vec<_>>(), [3]);
+    let starts = requests(&due, 1);
+    stage.start(&starts).await;
+    stage.finish(&outcomes(&starts, &accepted())).await;
+    stage.acknowledge(&tickets).await;
+    stage.assert_sound().await;
+    assert_eq!(stage.balance(scene.account_id).await, balance(FULL - 2 * PRICE.0, 0, 2 * PRICE.0));
+    assert_eq!(stage.exits(scene.contacts[0]).await.last(), Some(&Some("finished".to_owned())));
+}
+
+#[tokio::test]
+async fn what_was_sent_after_all_is_not_sent_by_what_takes_it_up() {
+    for times in [1, 2] {
+        let stage = Stage::new().await;
+        let (scene, first) = requeued(&stage, times).await;
+        let heard = stage.resolve(&[says(first, Evidence::Receipt)]).await;
+        assert_eq!(heard, [Resolved::Contradicted { state: DeliveryState::Failed }]);
+        let (tickets, due) = stage.claim_due().await;
+        let starts = requests(&due, 1);
+        assert_eq!(stage.start(&starts).await, [Start::Stale(StaleReason::SaidSent)]);
+        let delivery_id = due[0].delivery_id;
+        let request = GiveUpRequest { delivery_id, attempt: 0, cause: GiveUp::Closed };
+        let batch_id = Uuid::new_v4();
+        for expected in [Finished::Cancelled, Finished::AlreadyDone] {
+            let (pool, clock) = (stage.pool(), &stage.clock);
+            let one = std::slice::from_ref(&request);
+            let done = give_up(pool, clock, &policy(), stage.id(), batch_id, one).await;
+            assert_eq!(done.unwrap(), [expected]);
+        }
+        stage.acknowledge(&tickets).await;
+        let reason = stage.show(delivery_id).await.delivery.reason.unwrap();
+        assert_eq!(reason.code, "said_sent");
+        assert_it_goes_on(&stage, &scene).await;
+    }
+}
+
+#[tokio::test]
+async fn what_takes_it_up_and_is_on_the_wire_is_not_tried_again() {
+    let not_sent =
+        AttemptOutcome::NotSent { reason: Reason::new("connect", "refused"), retry_after: None };
+    for outcome in [refused(), not_sent] {
+        let stage = Stage::new().await;
+        let (scene, first) = requeued(&stage, 1).await;
+        let (tickets, starts) = mark_due(&stage).await;
+        stage.resolve(&[says(first, Evidence::Carrier(Finding::Sent))]).await;
+        let finished = stage.finish(&outcomes(&starts, &outcome)).await;
+        assert_eq!(finished, [Finished::Cancelled]);
+        stage.acknowledge(&tickets).await;
+        assert_it_goes_on(&stage, &scene).await;
+    }
+}
+
+#[tokio::test]
+async fn what_takes_it_up_and_is_unknown_ends_as_its_plan_says() {
+    let stage = Stage::new().await;
+    let (scene, first) = requeued(&stage, 1).await;
+    let lost = stage.lose_due().await;
+    stage.resolve(&[says(first, Evidence::Receipt)]).await;
+    let (filter, policy) = (UnknownFilter::default(), policy());
+    let now = stage.clock.now();
+    let found =
+        plan::resolve(stage.pool(), scene.account_id, &filter, Finding::NotSent, &policy, now);
+    let plan = found.await.unwrap().pop().unwrap();
+    assert_eq!((plan.becomes, plan.then), (DeliveryState::Cancelled, Then::GoesOn));
+    assert_eq!((plan.captured_micros, plan.released_micros), (Micros::ZERO, PRICE));
+    let before = stage.balance(scene.account_id).await.available;
+    let not = says(lost[0].delivery_id, Evidence::Operator(Finding::NotSent));
+    assert_eq!(stage.resolve(&[not]).await, [Resolved::Decided(Finished::Cancelled)]);
+    let after = stage.balance(scene.account_id).await.available;
+    assert_eq!(after - before, plan.released_micros);
+    assert_it_goes_on(&stage, &scene).await;
+}
+
+#[tokio::test]
+async fn who_requeues_and_who_says_it_was_sent_do_not_send_it_twice() {
+    for _ in 0..20 {
+        let stage = Stage::new().await;
+        let scene = failed_at_the_second(&stage, 1).await;
+        let found = failed(&stage, &scene).await;
+        let (chunk, late) =
+            (chunk(&scene, &found, 3), [says(found[0].delivery_id, Evidence::Receipt)]);
+        let (done, _) = tokio::join!(run(&stage, &chunk), stage.resolve(&late));
+        let (_, due) = stage.claim_due().await;
+        assert_eq!(due.len(), done.requeued.len());
+        if due.is_empty() {
+            assert_eq!(done.skipped[0].1, RequeueObstacle::SaidSent);
+        } else {
+            let started = stage.start(&requests(&due, 1)).await;
+            assert_eq!(started, [Start::Stale(StaleReason::SaidSent)]);
+        }
+        stage.assert_sound().await;
+    }
 }
