@@ -20,6 +20,7 @@
 //! [tokens]
 //! lifetime_seconds = 2        # 3600 without it
 //! uses = 100                  # a token is refused after so many requests
+//! only_the_last = true        # a new token ends all those before it; without it, they stay good
 //! fault = "error-before"      # no request for a token is answered otherwise: one that does not accept
 //! ```
 
@@ -153,6 +154,7 @@ struct PlanText {
 struct TokensText {
     lifetime_seconds: Option<u64>,
     uses: Option<u32>,
+    only_the_last: bool,
     fault: Option<String>,
 }
 
@@ -280,7 +282,8 @@ impl TokensText {
         if let Some(fault) = fault.filter(|fault| fault.accepts()) {
             return Err(format!("`{}` gives a token", fault.name()));
         }
-        Ok((TokenRules { lifetime, uses: self.uses }, fault))
+        let only_the_last = self.only_the_last;
+        Ok((TokenRules { lifetime, uses: self.uses, only_the_last }, fault))
     }
 }
 
@@ -407,6 +410,7 @@ mod tests {
         assert_eq!(few.token_fault(), Some(Fault::ErrorBefore));
         assert_eq!((usual.tokens(), usual.token_fault()), (TokenRules::default(), None));
         assert_eq!(plan("[tokens]\nlifetime_seconds = 2").tokens().lifetime.as_secs(), 2);
+        assert!(plan("[tokens]\nonly_the_last = true").tokens().only_the_last);
     }
 
     #[test]

@@ -27,12 +27,14 @@ pub struct TokenRules {
     pub lifetime: Duration,
     /// For how many requests a token is good; it is refused after that, as if it had been revoked.
     pub uses: Option<u32>,
+    /// Whether a new token ends all those before it.
+    pub only_the_last: bool,
 }
 
 impl Default for TokenRules {
     /// An hour, whatever is done with them.
     fn default() -> Self {
-        Self { lifetime: Duration::from_hours(1), uses: None }
+        Self { lifetime: Duration::from_hours(1), uses: None, only_the_last: false }
     }
 }
 
@@ -100,7 +102,12 @@ impl Tokens {
         }
         let value = format!("{TOKEN_BEGINS}{:032x}", rand::random::<u128>());
         let live = Live { until: Instant::now() + rules.lifetime, uses_left: rules.uses };
-        self.live().insert(value.clone(), live);
+        let mut tokens = self.live();
+        if rules.only_the_last {
+            tokens.clear();
+        }
+        tokens.insert(value.clone(), live);
+        drop(tokens);
         Ok(json!({
             "access_token": value,
             "token_type": "Bearer",
@@ -311,6 +318,9 @@ mod tests {
         };
         let twice = ask(TokenRules { uses: Some(2), ..TokenRules::default() });
         assert_eq!([(); 3].map(|()| tokens.admit(Some(&twice))), [true, true, false]);
+        let first = ask(TokenRules::default());
+        let only = ask(TokenRules { only_the_last: true, ..TokenRules::default() });
+        assert!(!tokens.admit(Some(&first)) && tokens.admit(Some(&only)));
         let over = ask(TokenRules { lifetime: Duration::ZERO, ..TokenRules::default() });
         assert!(!tokens.admit(Some(&over)));
         let long = ask(TokenRules::default());

@@ -28,6 +28,8 @@ pub enum Symptom {
     /// The carrier or its plugin says that every message over this route would be refused alike: a wrong key,
     /// an unknown sender.
     RouteRefused,
+    /// The carrier takes back again and again what it gives us to be let in.
+    AccessRevoked,
     /// Nothing: the message ended before the carrier or its plugin had a say, or we dropped it.
     Nothing,
 }
@@ -39,8 +41,8 @@ pub enum Sign {
     Up,
     /// It does not, for any message.
     Down,
-    /// The same, found before the wire, and for certain: its plugin, its settings or a secret cannot be used, it is
-    /// refused, or there is no token for it. It is halted at once.
+    /// The same, and for certain: its plugin, its settings or a secret cannot be used, it is refused, there is no
+    /// token for it, or none that lasts. It is halted at once.
     Out,
     /// It says nothing either way.
     Silent,
@@ -57,6 +59,7 @@ impl Symptom {
     /// | unreachable, no answer | down |
     /// | the route is refused, whatever the status | down |
     /// | the plugin failed | down |
+    /// | what let us in is taken back again and again | out: more of the same would only go on so |
     /// | nothing | silent |
     pub const fn sign(self) -> Sign {
         match self {
@@ -65,6 +68,7 @@ impl Symptom {
             | Self::NoAnswer
             | Self::PluginFailed
             | Self::RouteRefused => Sign::Down,
+            Self::AccessRevoked => Sign::Out,
             Self::Answered(_) => Sign::Up,
             Self::Nothing => Sign::Silent,
         }

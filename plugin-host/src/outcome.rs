@@ -11,7 +11,7 @@
 //! | 429, or 503 with `Retry-After` | not sent, come back later; refused when the plugin says never |
 //! | other 4xx except 408, 409, 425 | refused, unless the plugin says otherwise |
 //! | 409, 425 | as the plugin reads it; unreadable: unknown |
-//! | 401 to a request with a fetched token | not sent: the next attempt has another token |
+//! | 401 to a request with a fetched token | not sent: it is made again with another token |
 //! | 408, 3xx, other 5xx | unknown; for 408 and 3xx, refused when the plugin says never |
 //!
 //! To treat another status specially, add it to `Answer::of` and to the table in the tests.

@@ -134,9 +134,10 @@ pub(crate) fn build_request(
     Ok(request_of(setting, request)?)
 }
 
-/// What a plugin sees of an answer: nothing of one that may have a token but its status.
+/// What a plugin sees of an answer: nothing of one that may have a token but its status. A redirection may have it in
+/// its address; what begins with 400 only says why there is none.
 pub(crate) fn shown(response: &Response) -> Response {
-    if (200..300).contains(&response.status) {
+    if response.status < 400 {
         return Response { status: response.status, headers: Vec::new(), body: Vec::new() };
     }
     response.clone()

@@ -73,6 +73,7 @@ fn what_counts() {
     {
         check(symptom, Sign::Down);
     }
+    check(Symptom::AccessRevoked, Sign::Out);
     check(Symptom::Nothing, Sign::Silent);
 }
 

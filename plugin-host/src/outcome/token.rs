@@ -1,7 +1,7 @@
 //! What it means that a carrier refuses the token of a request.
 //!
 //! A 401 says that the message was not taken, and that the token was why: it has ended early, or was revoked. That
-//! is no refusal of the message, whatever the plugin makes of the status: another attempt has another token.
+//! is no refusal of the message, whatever the plugin makes of the status: it is made again with another token.
 
 use dripline_domain::delivery::AttemptOutcome;
 

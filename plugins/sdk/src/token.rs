@@ -21,7 +21,7 @@ pub trait Token {
     /// A [`Failure`] when this route can have no token. Whatever its class, it costs no message.
     fn token_request(settings: &Settings) -> Result<Request, Failure>;
 
-    /// Where the answer has the token, or why there is none. Of an answer of 2xx only the status is given. As RFC 6749
+    /// Where the answer has the token, or why there is none. Of an answer below 400 only the status is given. As RFC 6749
     /// says, unless a carrier has its own ways.
     ///
     /// # Errors

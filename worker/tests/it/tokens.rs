@@ -146,7 +146,7 @@ async fn a_token_is_fetched_again_before_it_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_is_revoked_costs_a_retry_at_most() {
+async fn a_token_that_is_revoked_costs_nobody_an_attempt() {
     let plan = "latency_ms = [20, 50]\n[tokens]\nuses = 60\n";
     let stage = Stage::with_faults(plan).await;
     let scene = enrol(&stage, "header", "env:TEST_AUTH_TOKEN", 100).await;
@@ -158,11 +158,49 @@ async fn a_token_that_is_revoked_costs_a_retry_at_most() {
     assert_eq!((count(&log, "token"), count(&log, "accept")), (2, 100));
     let refused = count(&log, "refuse");
     assert!((1..=CONCURRENCY).contains(&refused), "{refused} were refused");
-    assert_eq!(stage.number("SELECT max(attempt) FROM attempts"), 2);
+    assert_eq!(stage.number("SELECT max(attempt) FROM attempts"), 1);
     // Though more were refused in a row than its breaker would take of any other failure.
     assert_eq!(stage.number("SELECT count(*) FROM route_halts"), 0);
-    let why = "SELECT count(*) FROM attempts WHERE reason_code = 'token-carrier:http-401'";
-    assert_eq!(stage.number(why), i64::try_from(refused).unwrap());
+    assert_nothing_is_kept(&stage, &said);
+    stage.assert_invariants().await;
+}
+
+/// A carrier that keeps one token for each client, and two workers, each with its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_that_take_each_others_token_lose_no_message() {
+    let plan = "latency_ms = [20, 50]\n[tokens]\nonly_the_last = true\n";
+    let stage = Stage::with_faults(plan).await;
+    let scene = enrol(&stage, "header", "env:TEST_AUTH_TOKEN", 100).await;
+    let workers: Vec<_> = (0..2).map(|_| worker(&stage).start()).collect();
+    stage.wait_for(&scene, DeliveryState::Sent, 100).await;
+    for worker in workers {
+        assert_nothing_is_kept(&stage, &worker.stop().await);
+    }
+    let log = stage.carrier.log();
+    assert_eq!(count(&log, "accept"), 100);
+    // They do not fetch for ever what the other one takes away.
+    let why = "SELECT count(*) FROM route_halts WHERE reason_code = 'token_revoked'";
+    assert!(stage.number(why) > 0);
+    assert!(count(&log, "token") < 100, "{} tokens", count(&log, "token"));
+    stage.assert_invariants().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_server_that_hangs_keeps_no_place_from_other_routes() {
+    let mut stage = Stage::with_faults("[tokens]\nfault = \"timeout-before\"\n").await;
+    let scene = enrol(&stage, "header", "env:TEST_AUTH_TOKEN", 40).await;
+    let harmless = stage.enrol(1, 200).await;
+    // Longer than this test waits for anything.
+    let timeout_ms = 2 * PATIENCE.as_millis();
+    let worker = worker(&stage).setting("WORKER__SEND_TIMEOUT_MS", &timeout_ms).start();
+    stage.wait_for(&harmless, DeliveryState::Sent, 200).await;
+    let halt = wait_for_halt(&stage, &scene).await;
+    assert_eq!(halt.reason.code, "token_slow");
+    assert_eq!(count(&stage.carrier.log(), "timeout-before"), 1, "one fetch is enough to wait for");
+    assert_eq!(stage.number("SELECT max(attempt) FROM deliveries WHERE state = 'queued'"), 0);
+    stage.carrier.restart_with("");
+    stage.wait_for(&scene, DeliveryState::Sent, 40).await;
+    let said = worker.stop().await;
     assert_nothing_is_kept(&stage, &said);
     stage.assert_invariants().await;
 }

@@ -88,7 +88,7 @@ impl Build {
     async fn authorize(
         &self,
         delivery: &DueDelivery,
-        route: &ReadyRoute,
+        route: &Arc<ReadyRoute>,
         request: Request,
         permit: Permit,
     ) -> Result<(Prepared, Permit), Outcome> {

@@ -40,7 +40,7 @@ pub(super) struct ReadyRoute {
     /// The requests that are on the wire.
     pub(super) lane: Lane,
     /// Of a carrier that fetches tokens.
-    pub(super) tokens: Option<Tokens>,
+    pub(super) tokens: Option<Arc<Tokens>>,
     rules: SegmentRules,
     /// The state of the plugins that it was made with.
     plugin_changes: u64,
@@ -150,7 +150,7 @@ impl Routes {
             duplicates: manifest.duplicates,
             key_lifetime: manifest.key_lifetime(),
             final_after: manifest.lookup_final_after(),
-            tokens: self.environment.plugins.fetches_tokens(carrier).then(Tokens::default),
+            tokens: self.environment.plugins.fetches_tokens(carrier).then(Arc::default),
             rules: manifest.segments,
             plugin_changes,
             carrier: route.carrier,

@@ -19,6 +19,7 @@ use super::breakers::Permit;
 use super::build::Prepared;
 use super::by_route::by_route;
 use super::routes::ReadyRoute;
+use super::tokens::Refusal;
 use crate::batch::Batcher;
 use crate::crash::crash_point;
 use crate::environment::Environment;
@@ -60,8 +61,7 @@ impl Send {
         if let Some(reason) = self.too_late(delivery, marking) {
             return AttemptOutcome::NotSent { reason, retry_after: None };
         }
-        let Prepared { request, token } = prepared;
-        let wire = self.exchange(route.grant_with(token.as_deref()), route, request).await;
+        let (wire, refusals) = self.hand_over(delivery, route, prepared, marking).await;
         let reading = match &wire {
             WireOutcome::Response(response) => {
                 let read = self.read.call((route.clone(), response.clone())).await;
@@ -73,12 +73,48 @@ impl Send {
         crash_point!("read-done");
         let mut outcome = outcome::decide(&route.carrier, &wire, reading.as_ref());
         let mut symptom = symptom(&wire, reading.as_ref());
-        if let Some(token) = token {
+        if let Some(refusals) = refusals {
             outcome = outcome::with_token(outcome, &wire);
-            symptom = route.learn(&token, &wire).unwrap_or(symptom);
+            symptom = refusals.last.and_then(Refusal::symptom).unwrap_or(symptom);
+            if refusals.again {
+                permit.report(Symptom::AccessRevoked, &revoked());
+                return outcome;
+            }
         }
         permit.report(symptom, &outcome);
         outcome
+    }
+
+    /// The exchange, and what the carrier made of the request's token; `None` for a request without one. A request
+    /// whose token it refuses was not looked at, and is made once more with another one.
+    async fn hand_over(
+        &self,
+        delivery: &DueDelivery,
+        route: &Arc<ReadyRoute>,
+        prepared: Prepared,
+        marking: Instant,
+    ) -> (WireOutcome, Option<Refusals>) {
+        let Prepared { request, token } = prepared;
+        let Some(token) = token else {
+            return (self.exchange(&route.grant, route, request).await, None);
+        };
+        let wire = self.exchange(&token.grant, route, request.clone()).await;
+        let Some(refusal) = route.learn(&token, &wire) else {
+            return (wire, Some(Refusals::default()));
+        };
+        let refusals = Refusals { last: Some(refusal), again: refusal == Refusal::EarlyAgain };
+        let another = tokio::select! {
+            biased;
+            another = route.another_token(&self.environment, &token, refusal) => another,
+            () = self.environment.stop.dropping() => None,
+        };
+        let Some(another) = another.filter(|_| self.too_late(delivery, marking).is_none()) else {
+            return (wire, Some(refusals));
+        };
+        let wire = self.exchange(&another.grant, route, request).await;
+        let last = route.learn(&another, &wire);
+        let again = refusals.again || last == Some(Refusal::EarlyAgain);
+        (wire, Some(Refusals { last, again }))
     }
 
     /// The last look before the wire. The mark may have taken its time, through an outage for one,
@@ -111,6 +147,22 @@ impl Send {
         crash_point!("wire-answered");
         outcome
     }
+}
+
+/// What the carrier made of the tokens of one message.
+#[derive(Clone, Copy, Debug, Default)]
+struct Refusals {
+    /// Of the one that it was last sent with; `None`: it was not refused.
+    last: Option<Refusal>,
+    /// Whether one was refused as [`Refusal::EarlyAgain`] says.
+    again: bool,
+}
+
+/// Why a route is halted whose tokens are taken back again and again.
+fn revoked() -> AttemptOutcome {
+    let text = "the carrier took back two tokens within a minute; perhaps somebody else fetches tokens in the same \
+                name, of which it keeps the last only";
+    AttemptOutcome::NotSent { reason: Reason::new("token_revoked", text), retry_after: None }
 }
 
 /// What the exchange showed of the carrier and its plugin.
