@@ -69,6 +69,10 @@ struct Arguments {
     #[arg(long, conflicts_with = "minutes")]
     kept: bool,
 
+    /// Fail when fewer faults than this have happened, each counted that found something to break
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    least_faults: u64,
+
     /// Only faults of these kinds, besides the kill of Postgres in the calm
     #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = kind)]
     only: Vec<String>,
@@ -136,10 +140,11 @@ async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             print_plan(seed, time, &arguments.only)?;
             continue;
         }
-        let Some(report) = play(arguments, seed, time, &mut interrupted).await? else {
+        let Some(mut report) = play(arguments, seed, time, &mut interrupted).await? else {
             say("interrupted; nothing is left running");
             return Ok(ExitCode::from(INTERRUPTED));
         };
+        report.expect_faults(arguments.least_faults);
         print(arguments, &report)?;
         if !report.violations.is_empty() {
             return Ok(ExitCode::FAILURE);

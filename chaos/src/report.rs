@@ -40,6 +40,8 @@ pub(crate) struct Report {
     pub(crate) rounds: u64,
     /// Faults by kind.
     pub(crate) faults: BTreeMap<String, u64>,
+    /// Faults that found nothing to break.
+    pub(crate) in_vain: u64,
     /// Deeds by kind: done, refused, failed.
     pub(crate) deeds: BTreeMap<String, [u64; 3]>,
     /// Messages that the carrier took.
@@ -85,6 +87,14 @@ impl Report {
         self.faults.values().sum()
     }
 
+    /// What is missing of a run that was to have so many faults at least.
+    pub(crate) fn expect_faults(&mut self, least: u64) {
+        let found = self.fault_count();
+        if found < least {
+            self.violations.push(format!("only {found} faults happened; {least} are asked for"));
+        }
+    }
+
     /// Notes how messages stood still.
     pub(crate) fn recovered(&mut self, recovery: Recovery) {
         self.violations.extend(recovery.violation());
@@ -108,7 +118,12 @@ impl fmt::Display for Report {
              replies lost, {} workers started",
             self.commits_lost, self.worker_starts
         )?;
-        writeln!(f, "{} faults:", self.fault_count())?;
+        writeln!(
+            f,
+            "{} faults, and {} that found nothing to break:",
+            self.fault_count(),
+            self.in_vain
+        )?;
         for (kind, count) in &self.faults {
             writeln!(f, "  {count:>5} {kind}")?;
         }

@@ -6,9 +6,9 @@ use crate::carrier::Witness;
 use crate::deed::{Came, Deed};
 use crate::feeding;
 use crate::plan::{Plan, ROUND};
-use crate::report::{Recovery, Report};
+use crate::report::Report;
 use crate::stage::Stage;
-use crate::strike::strike;
+use crate::strike::{Struck, strike};
 use crate::verdict;
 use futures::stream::{FuturesUnordered, StreamExt};
 
@@ -17,7 +17,7 @@ const LAST_DEEDS: Duration = Duration::from_secs(150);
 
 /// What becomes of something that was planned.
 enum Happened {
-    Struck(String, anyhow::Result<Option<Recovery>>),
+    Struck(String, anyhow::Result<Struck>),
     Did(Deed, anyhow::Result<Came>),
 }
 
@@ -112,7 +112,9 @@ fn note(stage: &Stage, report: &mut Report, happened: Happened) {
     match happened {
         Happened::Struck(kind, struck) => {
             match struck {
-                Ok(recovery) => recovery.into_iter().for_each(|found| report.recovered(found)),
+                Ok(Struck::Something) => {}
+                Ok(Struck::Stillness(recovery)) => report.recovered(recovery),
+                Ok(Struck::Nothing) => return report.in_vain += 1,
                 Err(error) => stage.complain(format!("the fault {kind} failed: {error:#}")),
             }
             *report.faults.entry(kind).or_default() += 1;

@@ -38,6 +38,8 @@ pub(crate) const ACTOR: &str = "chaos";
 pub(crate) const WORKERS: usize = 3;
 /// Accounts whose contacts are written to.
 pub(crate) const PEOPLE: usize = 2;
+/// The route that an account's steps name.
+pub(crate) const ROUTE: &str = "main";
 /// Each of those accounts has a route, with a wire of its own.
 pub(crate) const ROUTES: usize = PEOPLE;
 /// 0.0075 units a segment.
@@ -70,10 +72,10 @@ pub(crate) const MISDEEDS: [(&str, &str, &str); 10] = [
     // The carrier takes these, and the plugin cannot say so.
     ("template", "sent then panic", "hostile"),
     ("template", "sent then loop", "hostile"),
-    ("hostile-renderer", "loop", "main"),
-    ("hostile-renderer", "panic", "main"),
-    ("hostile-renderer", "memory", "main"),
-    ("hostile-renderer", "wrong-count", "main"),
+    ("hostile-renderer", "loop", ROUTE),
+    ("hostile-renderer", "panic", ROUTE),
+    ("hostile-renderer", "memory", ROUTE),
+    ("hostile-renderer", "wrong-count", ROUTE),
 ];
 
 /// An account, and what this program knows about it by itself.
@@ -362,7 +364,7 @@ async fn open_account(pool: &Pool, name: &str, exclusive: bool) -> anyhow::Resul
 fn twilio(wire: &Proxy) -> RouteDraft {
     let origin = format!("http://{}", wire.address());
     RouteDraft {
-        name: "main".to_owned(),
+        name: ROUTE.to_owned(),
         carrier: "twilio".to_owned(),
         settings: BTreeMap::from([
             ("account_sid".to_owned(), ACCOUNT_SID.to_owned()),
@@ -407,7 +409,7 @@ pub(crate) fn draft(name: &str, kind: usize) -> WorkflowDraft {
     let step = |place: usize| StepDraft {
         template: TEMPLATES[(kind + place) % TEMPLATES.len()].to_owned(),
         renderer: "template".to_owned(),
-        route: "main".to_owned(),
+        route: ROUTE.to_owned(),
         timing: Timing::after(match place {
             0 => Duration::ZERO,
             _ => Duration::from_secs(((kind + place) % 3) as u64),

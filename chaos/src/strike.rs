@@ -14,13 +14,26 @@ use crate::tampering;
 /// How long is waited for messages to leave again after Postgres was killed.
 const RECOVERY_PATIENCE: Duration = Duration::from_mins(1);
 
-/// Lets a fault happen, and ends it if it lasts. Gives how long messages stood still where that is
-/// measured. `id` is nobody else's.
-pub(crate) async fn strike(
-    stage: &Stage,
-    id: u64,
-    fault: &Fault,
-) -> anyhow::Result<Option<Recovery>> {
+/// What a fault came to.
+#[derive(Debug)]
+pub(crate) enum Struck {
+    /// It happened.
+    Something,
+    /// It happened, and messages stood still for so long.
+    Stillness(Recovery),
+    /// It found nothing to break, or another fault had taken away what it needs.
+    Nothing,
+}
+
+impl Struck {
+    /// Of a fault that did something to so many things. Another one may have taken the database away.
+    fn at(things: anyhow::Result<u64>) -> Self {
+        if things.is_ok_and(|count| count > 0) { Self::Something } else { Self::Nothing }
+    }
+}
+
+/// Lets a fault happen, and ends it if it lasts. `id` is nobody else's.
+pub(crate) async fn strike(stage: &Stage, id: u64, fault: &Fault) -> anyhow::Result<Struck> {
     match *fault {
         Fault::KillWorker { worker, empty_for } => stage.slots[worker].kill(empty_for)?,
         Fault::TerminateWorker { worker, twice, empty_for } => {
@@ -33,7 +46,7 @@ pub(crate) async fn strike(
             stage.slots[worker].set_clock(0)?;
         }
         Fault::KillPostgres { in_the_calm } => {
-            return kill_postgres(stage, in_the_calm).await.map(Some);
+            return kill_postgres(stage, in_the_calm).await.map(Struck::Stillness);
         }
         Fault::RestartPostgres { down } => stage.postgres.restart(down).await?,
         Fault::KillBackend { choice } => stage.postgres.kill_backend(choice).await?,
@@ -58,23 +71,22 @@ pub(crate) async fn strike(
         Fault::Plugin { misdeed, contacts } => {
             feeding::misbehave(stage, misdeed, contacts).await?;
         }
-        // Another fault may have taken the database away; then this one does not happen.
         Fault::TerminateBackends { count } => {
-            drop(tampering::terminate_backends(&stage.observer, count).await);
+            return Ok(Struck::at(tampering::terminate_backends(&stage.observer, count).await));
         }
         Fault::DeleteTickets { count } => {
-            drop(tampering::delete_tickets(&stage.observer, count).await);
+            return Ok(Struck::at(tampering::delete_tickets(&stage.observer, count).await));
         }
         Fault::DoubleTickets { count } => {
-            drop(tampering::double_tickets(&stage.observer, count).await);
+            return Ok(Struck::at(tampering::double_tickets(&stage.observer, count).await));
         }
         Fault::RequeueTickets { count } => {
-            drop(tampering::requeue_tickets(&stage.observer, count).await);
+            return Ok(Struck::at(tampering::requeue_tickets(&stage.observer, count).await));
         }
         Fault::Receipts { messages, choice } => reporting::report(stage, messages, choice).await?,
-        Fault::KillCommand { choice, after } => kill_command(stage, choice, after).await?,
+        Fault::KillCommand { choice, after } => return kill_command(stage, choice, after).await,
     }
-    Ok(None)
+    Ok(Struck::Something)
 }
 
 async fn kill_postgres(stage: &Stage, in_the_calm: bool) -> anyhow::Result<Recovery> {
@@ -86,14 +98,18 @@ async fn kill_postgres(stage: &Stage, in_the_calm: bool) -> anyhow::Result<Recov
 }
 
 /// A pause whose command is gone before it could say anything.
-async fn kill_command(stage: &Stage, choice: usize, after: Duration) -> anyhow::Result<()> {
+async fn kill_command(stage: &Stage, choice: usize, after: Duration) -> anyhow::Result<Struck> {
     let account = stage.account(choice);
-    let Some(workflow) = deed::choose(stage, account, choice).await? else { return Ok(()) };
+    let Some(workflow) = deed::choose(stage, account, choice).await? else {
+        return Ok(Struck::Nothing);
+    };
     let mut command = stage.cli(account, &["workflow", "pause", &workflow.name, "--yes"]);
     let mut child = command.stderr(std::process::Stdio::null()).spawn()?;
     tokio::time::sleep(after).await;
-    // It may have been quicker.
-    let _ = child.start_kill();
-    child.wait().await?;
-    Ok(())
+    if child.try_wait()?.is_some() {
+        // It was quicker.
+        return Ok(Struck::Nothing);
+    }
+    child.kill().await?;
+    Ok(Struck::Something)
 }

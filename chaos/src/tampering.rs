@@ -4,16 +4,16 @@
 use anyhow::Context;
 use dripline_store::Pool;
 
-/// Deletes tickets that nobody has claimed.
-pub(crate) async fn delete_tickets(pool: &Pool, count: i64) -> anyhow::Result<()> {
+/// Deletes tickets that nobody has claimed. Gives how many.
+pub(crate) async fn delete_tickets(pool: &Pool, count: i64) -> anyhow::Result<u64> {
     let sql = "DELETE FROM apalis.jobs WHERE id IN (
                    SELECT id FROM apalis.jobs WHERE status = 'Pending' ORDER BY random() LIMIT $1
                    FOR UPDATE SKIP LOCKED)";
     run(pool, sql, count).await.context("delete tickets")
 }
 
-/// Copies tickets, waiting ones and claimed ones.
-pub(crate) async fn double_tickets(pool: &Pool, count: i64) -> anyhow::Result<()> {
+/// Copies tickets, waiting ones and claimed ones. Gives how many.
+pub(crate) async fn double_tickets(pool: &Pool, count: i64) -> anyhow::Result<u64> {
     // The copies' ids are of the same form and length.
     let sql = "INSERT INTO apalis.jobs (id, job, job_type, status, run_at)
                SELECT upper(left(md5(id || random()::TEXT), 26)), job, job_type, 'Pending', run_at
@@ -21,16 +21,16 @@ pub(crate) async fn double_tickets(pool: &Pool, count: i64) -> anyhow::Result<()
     run(pool, sql, count).await.context("double tickets")
 }
 
-/// Frees tickets that a worker has in its hands, as a careless rescue would.
-pub(crate) async fn requeue_tickets(pool: &Pool, count: i64) -> anyhow::Result<()> {
+/// Frees tickets that a worker has in its hands, as a careless rescue would. Gives how many.
+pub(crate) async fn requeue_tickets(pool: &Pool, count: i64) -> anyhow::Result<u64> {
     let sql = "UPDATE apalis.jobs SET status = 'Pending', lock_by = NULL, lock_at = NULL
                WHERE id IN (SELECT id FROM apalis.jobs WHERE status = 'Running'
                             ORDER BY random() LIMIT $1 FOR UPDATE SKIP LOCKED)";
     run(pool, sql, count).await.context("requeue tickets")
 }
 
-/// Ends sessions of workers and of people.
-pub(crate) async fn terminate_backends(pool: &Pool, count: i64) -> anyhow::Result<()> {
+/// Ends sessions of workers and of people. Gives how many.
+pub(crate) async fn terminate_backends(pool: &Pool, count: i64) -> anyhow::Result<u64> {
     let sql = "SELECT pg_terminate_backend(pid) FROM (
                    SELECT pid FROM pg_stat_activity
                    WHERE application_name IN ('dripline-worker', 'chaos-deeds', 'dripline')
@@ -61,7 +61,6 @@ pub(crate) async fn left_behind(pool: &Pool) -> anyhow::Result<Vec<LeftBehind>> 
     sqlx::query_as(sql).fetch_all(pool).await.context("read what workers have left behind")
 }
 
-async fn run(pool: &Pool, sql: &'static str, count: i64) -> anyhow::Result<()> {
-    sqlx::query(sql).bind(count).execute(pool).await?;
-    Ok(())
+async fn run(pool: &Pool, sql: &'static str, count: i64) -> anyhow::Result<u64> {
+    Ok(sqlx::query(sql).bind(count).execute(pool).await?.rows_affected())
 }

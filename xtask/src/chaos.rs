@@ -15,9 +15,9 @@ pub(crate) struct Args {
     arguments: Vec<String>,
 }
 
-/// The short form for [`crate::ci`]: the kept seeds, and five minutes of a new one.
+/// The short form for [`crate::ci`]: the kept seeds, and five minutes of a new one, with fifty faults at least.
 pub(crate) fn check(workspace: &Workspace) -> anyhow::Result<()> {
-    for arguments in [["--kept"].as_slice(), &["--minutes", "5"]] {
+    for arguments in [["--kept"].as_slice(), &["--minutes", "5", "--least-faults", "50"]] {
         let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         run(workspace, &Args { release: false, arguments })?;
     }

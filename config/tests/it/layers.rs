@@ -15,6 +15,8 @@ fn nobody_sets_anything() {
     assert_eq!(settings.database.embedded.port, None);
     assert_eq!(settings.database.embedded.binaries_dir, None);
     assert_eq!(settings.worker.dead_after_seconds, 30);
+    // What a worker had claimed that is gone is with others within a minute: seen at the latest by the sweep after.
+    assert!(settings.worker.dead_after_seconds + settings.worker.sweep_seconds <= 60);
     assert_eq!(settings.worker.retry.policy(), dripline_domain::retry::RetryPolicy::default());
     assert_eq!(settings.plugins.directory, settings.state_dir.join("plugins"));
     assert_eq!(settings.plugins.cache_directory, settings.state_dir.join("plugin-cache"));

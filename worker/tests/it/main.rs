@@ -5,6 +5,7 @@
 
 mod carriers;
 mod crash;
+mod crowd;
 mod deliver;
 mod failover;
 mod half_open;

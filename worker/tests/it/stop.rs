@@ -24,6 +24,23 @@ async fn the_first_signal_finishes_what_is_on_the_wire() {
     stage.assert_invariants().await;
 }
 
+/// Who takes longer to finish than others wait before they look whether it is dead.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_takes_long_to_stop_is_not_taken_for_dead() {
+    let stage = Stage::with_faults("latency_ms = [6000, 6500]").await;
+    let scene = stage.enrol(1, 60).await;
+    let worker = stage.worker().setting("WORKER__DEAD_AFTER_SECONDS", &2).start();
+    stage.wait_for(&scene, DeliveryState::Sending, 10).await;
+    // It sweeps every second, and takes up what the first one leaves.
+    let other = stage.worker().setting("WORKER__DEAD_AFTER_SECONDS", &2).start();
+    worker.stop().await;
+    stage.wait_for(&scene, DeliveryState::Sent, 60).await;
+    other.stop().await;
+    assert_eq!(stage.number("SELECT count(*) FROM attempts WHERE attempt > 1"), 0);
+    assert_eq!(stage.number("SELECT count(*) FROM attempts WHERE outcome <> 'accepted'"), 0);
+    stage.assert_invariants().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_second_signal_drops_it_and_says_so() {
     let stage = Stage::with_faults("latency_ms = [15000, 15000]").await;
