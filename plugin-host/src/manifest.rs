@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use dripline_domain::segment::SegmentRules;
+use dripline_domain::throttle::Throttle;
 
 use crate::message::{Attribute, Settings};
 
@@ -184,6 +185,16 @@ impl Manifest {
         self.seconds(LOOKUP_FINAL_AFTER).unwrap_or(DEFAULT_FINAL_AFTER)
     }
 
+    /// What one sender may send at most, by the carrier's documentation. A hint for whoever adds a route; what is no
+    /// number from 1 says nothing.
+    pub fn documented_throttle(&self) -> Throttle {
+        let limit = |name: &str| self.attribute(name).and_then(|value| value.parse().ok());
+        Throttle {
+            segments_per_second: limit("throttle.segments-per-second"),
+            segments_per_day: limit("throttle.segments-per-day"),
+        }
+    }
+
     /// Whether the carrier signs nothing of what it tells us.
     pub fn has_unsigned_webhooks(&self) -> bool {
         self.attribute("webhook.unsigned") == Some("true")
@@ -333,6 +344,30 @@ mod tests {
         );
         let missing = manifest.complete_settings(&settings(&[("account", "")]), []);
         assert!(matches!(missing, Err(SettingsError::Missing { .. })), "{missing:?}");
+    }
+
+    #[test]
+    fn a_documented_throttle_is_a_number_from_1() {
+        let throttle = |second: &str, day: &str| {
+            let attribute = |name: &str, value: &str| Attribute {
+                name: format!("throttle.segments-per-{name}"),
+                value: value.to_owned(),
+            };
+            let manifest = Manifest {
+                name: "acme".to_owned(),
+                version: "1".to_owned(),
+                settings: vec![],
+                origins: vec![],
+                duplicates: DuplicateClass::Lost,
+                segments: SegmentRules::default(),
+                attributes: vec![attribute("second", second), attribute("day", day)],
+            };
+            let Throttle { segments_per_second, segments_per_day } = manifest.documented_throttle();
+            (segments_per_second.map(u32::from), segments_per_day.map(u32::from))
+        };
+        assert_eq!(throttle("1", "2000"), (Some(1), Some(2_000)));
+        assert_eq!(throttle("0", "-1"), (None, None));
+        assert_eq!(throttle("many", ""), (None, None));
     }
 
     #[test]

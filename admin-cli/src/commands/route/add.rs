@@ -1,6 +1,7 @@
 //! `dripline route add`.
 
 use anyhow::Context as _;
+use dripline_domain::throttle::Throttle;
 use dripline_store::ops::{CreateRouteError, create_route};
 use dripline_store::route;
 
@@ -23,14 +24,30 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::Result<Exit> {
     let mut draft = args.draft.draft(args.name, None)?;
     let account = ctx.account().await?;
-    draft::check(&mut draft, ctx, &account).await?;
+    let documented = draft::check(&mut draft, ctx, &account).await?;
     let pool = ctx.pool().await?;
     let route_id = create_route(pool, &ctx.clock, account.account_id, &draft, &ctx.actor)
         .await
         .map_err(explain)?;
     let route = route::load(pool, route_id).await?.context("the new route is gone already")?;
     out.data(&OneRoute { route, currency: account.currency, halts: vec![], paces: vec![] })?;
+    if !draft.throttle.is_limited() {
+        documented_limits(&draft.name, documented).into_iter().for_each(|line| out.note(&line));
+    }
     Ok(Exit::Done)
+}
+
+/// What a route without a throttle could keep to.
+fn documented_limits(route: &str, documented: Throttle) -> impl Iterator<Item = String> {
+    let limits = [("second", documented.segments_per_second), ("day", documented.segments_per_day)];
+    limits.into_iter().filter_map(move |(time, limit)| {
+        let limit = limit?;
+        let segments = if limit.get() == 1 { "segment" } else { "segments" };
+        Some(format!(
+            "by the carrier's documentation a sender may send {limit} {segments} in a {time}; \
+             `dripline route edit {route} --segments-per-{time} {limit}` keeps to it"
+        ))
+    })
 }
 
 fn explain(error: CreateRouteError) -> anyhow::Error {

@@ -195,12 +195,12 @@ impl Args {
 }
 
 /// Checks a draft against its carrier's manifest and the account's other routes, and fills in the carrier's
-/// own origins where none are chosen.
+/// own origins where none are chosen. Gives what one sender may send by the carrier's documentation.
 pub(super) async fn check(
     draft: &mut RouteDraft,
     ctx: &Context,
     account: &Account,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Throttle> {
     if let Some(failover) = &draft.failover {
         ctx.route(account, failover).await?;
     }
@@ -214,7 +214,7 @@ pub(super) async fn check(
     if draft.allowed_origins.is_empty() {
         draft.allowed_origins = manifest.origins_with(&settings);
     }
-    Ok(())
+    Ok(manifest.documented_throttle())
 }
 
 fn required<T>(value: Option<T>, flag: &str) -> Result<T, Failure> {
