@@ -206,6 +206,14 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_of_either_kind_is_a_limit() {
+        assert!(!throttle(0, 0).is_limited());
+        assert!(throttle(1, 0).is_limited());
+        assert!(throttle(0, 1).is_limited());
+        assert!(throttle(1, 1).is_limited());
+    }
+
+    #[test]
     fn a_second_is_shared_and_the_rest_stands_in_line() {
         let ten = throttle(10, 0);
         let mut pace = Pace::new(noon());
@@ -248,6 +256,32 @@ mod tests {
         }
         assert_eq!(pace.take(throttle, 1, true, tomorrow), Ok(()));
         assert_eq!(pace.day_segments, 1);
+    }
+
+    #[test]
+    fn who_finds_no_room_at_its_turn_does_not_stand_behind_all_others_again() {
+        let one = throttle(1, 0);
+        let mut pace = Pace::new(noon());
+        for _ in 0..100 {
+            let _ = pace.take(one, 1, false, noon());
+        }
+        let first = noon() + Duration::from_millis(750);
+        assert_eq!(pace.take(one, 1, true, noon()), Err(first));
+        assert_eq!(pace.take(one, 1, true, noon()), Err(first + Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn who_finds_a_full_day_at_its_turn_stands_in_the_line_of_the_next() {
+        let four = throttle(0, 4);
+        let mut pace = Pace::new(noon());
+        for _ in 0..4 {
+            assert_eq!(pace.take(four, 1, true, noon()), Ok(()));
+        }
+        let tomorrow: DateTime<Utc> = "2026-03-02T00:00:00Z".parse().unwrap();
+        for (place, has_waited) in (0_u32..).zip([true, false, true]) {
+            let turn = tomorrow + place * Duration::from_hours(6);
+            assert_eq!(pace.take(four, 1, has_waited, noon()), Err(turn));
+        }
     }
 
     #[test]
