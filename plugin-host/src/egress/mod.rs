@@ -27,6 +27,7 @@ use self::connection::Dialer;
 use self::exchange::Exchange;
 pub use self::grant::{Grant, GrantError, Origin, RouteRights};
 pub use self::preview::Preview;
+pub use self::redaction::Redactor;
 pub use self::resolve::{FixedResolver, Resolve, SystemResolver};
 pub use self::secrets::{SecretError, Secrets};
 use crate::http::{Request, Response};

@@ -14,8 +14,8 @@ use super::secrets::Secrets;
 /// A form shorter than this occurs in innocent text too often to be blotted out.
 const SHORTEST_FORM: usize = 4;
 
-/// Finds every secret of a grant in one pass.
-pub(super) struct Redactor {
+/// Finds every secret of a grant in one pass, in whatever form it stands there.
+pub struct Redactor {
     /// `None` when there is nothing to hide.
     forms: Option<AhoCorasick>,
     /// What stands in place of each form.
@@ -23,7 +23,8 @@ pub(super) struct Redactor {
 }
 
 impl Redactor {
-    pub(super) fn new(secrets: &Secrets) -> Self {
+    /// Looks for these.
+    pub fn new(secrets: &Secrets) -> Self {
         let mut forms = Vec::new();
         let mut marks = Vec::new();
         for (mark, value) in secrets.marked() {
@@ -40,6 +41,12 @@ impl Redactor {
             .build(&forms)
             .expect("a grant's few secrets fit an automaton");
         Self { forms: Some(forms), marks }
+    }
+
+    /// What stands in place of the first secret in `text`, such as `[secret token]`; `None` when there is none.
+    pub fn find(&self, text: &[u8]) -> Option<&str> {
+        let found = self.forms.as_ref()?.find(text)?;
+        Some(&self.marks[found.pattern().as_usize()])
     }
 
     /// `text` without secrets. Does not copy when there are none.
@@ -67,7 +74,7 @@ impl fmt::Debug for Redactor {
     }
 }
 
-/// The value as it is, percent-encoded, escaped as JSON libraries do, and as any base64 text that contains it, for each of
+/// The value as it is, percent-encoded, escaped as JSON libraries do, in hex, and as any base64 text that contains it, for each of
 /// the three places it can start in a group.
 fn forms_of(value: &str) -> BTreeSet<Vec<u8>> {
     let mut forms = BTreeSet::new();
@@ -80,6 +87,12 @@ fn forms_of(value: &str) -> BTreeSet<Vec<u8>> {
     }
     for is_escaped in JSON_ESCAPES {
         forms.extend(json_strings(value, is_escaped).into_iter().map(String::into_bytes));
+    }
+    // The digits of two letters are too few to tell them from a number.
+    if value.len() >= SHORTEST_FORM {
+        let hex: String = value.bytes().map(|octet| format!("{octet:02x}")).collect();
+        forms.insert(hex.to_ascii_uppercase().into_bytes());
+        forms.insert(hex.into_bytes());
     }
     for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
         for lead in 0..3_usize {
@@ -192,10 +205,13 @@ mod tests {
             r#"{"a":"s3cr/t+va lue\u00229"}"#.to_owned(),
             r#"{"a":"s3cr\/t\u002Bva\u0020lue\"9"}"#.to_owned(),
             r#"{"a":"s3cr\u002ft\u002bva\u0020lue\u00229"}"#.to_owned(),
+            "key 733363722f742b7661206c75652239".to_owned(),
+            "key 733363722F742B7661206C75652239".to_owned(),
         ] {
             let redacted = redact(&text);
             assert!(redacted.contains("[secret token]"), "{text} -> {redacted}");
             assert!(!redacted.contains("s3cr"), "{text} -> {redacted}");
+            assert!(!redacted.contains("7333"), "{text} -> {redacted}");
         }
     }
 
@@ -225,6 +241,6 @@ mod tests {
     fn the_short_forms_of_a_short_secret_are_skipped() {
         let mut secrets = Secrets::default();
         secrets.insert("pin", "12").unwrap();
-        assert_eq!(Redactor::new(&secrets).redact(b"5512".to_vec()), b"5512");
+        assert_eq!(Redactor::new(&secrets).redact(b"5512 3132".to_vec()), b"5512 3132");
     }
 }
