@@ -33,7 +33,7 @@ pub(crate) struct Server {
 
 struct Shared {
     behaviour: Behaviour,
-    answer: String,
+    answer: Vec<u8>,
     connections: AtomicUsize,
     requests: Mutex<Vec<String>>,
     closed: Notify,
@@ -44,12 +44,22 @@ impl Server {
         Self::start(Behaviour::Answer, answer).await
     }
 
-    pub(crate) async fn start(behaviour: Behaviour, answer: &str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    pub(crate) async fn start(behaviour: Behaviour, answer: impl Into<Vec<u8>>) -> Self {
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self::listening(address, behaviour, answer.into()).await
+    }
+
+    /// One that answers at an address of the caller's choice.
+    pub(crate) async fn at(address: SocketAddr, answer: &str) -> Self {
+        Self::listening(address, Behaviour::Answer, answer.into()).await
+    }
+
+    async fn listening(address: SocketAddr, behaviour: Behaviour, answer: Vec<u8>) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             behaviour,
-            answer: answer.to_owned(),
+            answer,
             connections: AtomicUsize::new(0),
             requests: Mutex::default(),
             closed: Notify::new(),
@@ -67,6 +77,10 @@ impl Server {
             }
         });
         Self { address, shared, task }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     pub(crate) fn origin(&self) -> String {
@@ -98,10 +112,10 @@ impl Shared {
         while let Some(request) = read_request(&mut stream).await {
             self.requests.lock().unwrap().push(request.clone());
             match self.behaviour {
-                Behaviour::Answer => stream.write_all(self.answer.as_bytes()).await.unwrap(),
+                Behaviour::Answer => stream.write_all(&self.answer).await.unwrap(),
                 Behaviour::AnswerAndClose => {
                     // Who is told too much may hang up before the end.
-                    let _ = stream.write_all(self.answer.as_bytes()).await;
+                    let _ = stream.write_all(&self.answer).await;
                     return;
                 }
                 Behaviour::Echo => {

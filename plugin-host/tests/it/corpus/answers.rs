@@ -89,7 +89,7 @@ pub(super) const ROWS: &[Row] = &[
         Whole(307),
     ),
     (
-        // A bomb stays what it is: nothing here unpacks.
+        // Real bombs are in `bombs`.
         "a body said to be packed",
         &[
             ("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 500\r\n\r\n", 1),
@@ -125,7 +125,16 @@ pub(super) const ROWS: &[Row] = &[
     ),
 ];
 
-fn grant(origin: &str) -> Grant {
+/// A grant that may reach this machine.
+pub(super) fn grant(origin: &str) -> Grant {
+    grant_with(origin, true)
+}
+
+pub(super) fn grant_without_loopback(origin: &str) -> Grant {
+    grant_with(origin, false)
+}
+
+fn grant_with(origin: &str, allow_loopback: bool) -> Grant {
     let secret = SettingSchema {
         name: "token".into(),
         text: "For tests.".into(),
@@ -147,14 +156,14 @@ fn grant(origin: &str) -> Grant {
     let allowed = [origin.to_owned()];
     let rights = RouteRights {
         allowed_origins: &allowed,
-        allow_loopback: true,
+        allow_loopback,
         secrets,
         ..RouteRights::default()
     };
     Grant::new(&manifest, &Settings::new(), &rights).unwrap()
 }
 
-fn request(origin: &str) -> Request {
+pub(super) fn request(origin: &str) -> Request {
     Request {
         method: "POST".into(),
         url: format!("{origin}/messages"),
@@ -174,7 +183,7 @@ async fn no_answer_hurts_and_what_is_not_whole_is_uncertain() {
     let mut wrong = Vec::new();
     for (name, parts, expected) in ROWS {
         let answer: String = parts.iter().map(|(part, times)| part.repeat(*times)).collect();
-        let server = Server::start(Behaviour::AnswerAndClose, &answer).await;
+        let server = Server::start(Behaviour::AnswerAndClose, answer).await;
         let outcome = egress.send(&grant(&server.origin()), request(&server.origin())).await;
         let known = match &outcome {
             WireOutcome::Response(response) => Some(Whole(response.status)),

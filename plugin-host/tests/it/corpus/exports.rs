@@ -76,6 +76,7 @@ pub(super) const READING: &[(&str, &str)] = &[
     ("null", "plugin_trap"),
     ("log-forged", "plugin_trap"),
     ("many-references", "plugin_output"),
+    ("many-attributes", "plugin_output"),
     ("huge-reference", "plugin_output"),
 ];
 
@@ -94,7 +95,7 @@ pub(super) const RENDERING: &[(&str, &str)] = &[
 ];
 
 /// With time enough to fill its memory on the slowest machine, and no more than that.
-fn patient(plugins: &[&str]) -> PluginHost {
+pub(super) fn patient(plugins: &[&str]) -> PluginHost {
     let deadline = Duration::from_millis(700);
     let limits =
         Limits { carrier_deadline: deadline, render_deadline: deadline, ..Limits::default() };
