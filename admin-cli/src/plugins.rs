@@ -12,8 +12,8 @@ use dripline_domain::clock::{Clock, SystemClock};
 use dripline_domain::ids::ContactId;
 use dripline_plugin_host::quote::{self, QuoteError};
 use dripline_plugin_host::{
-    Fields, HostOptions, Limits, LoadError, Manifest, PluginError, PluginHost, PluginInfo,
-    RenderCheckError,
+    Fields, HostOptions, Limits, LoadError, LogKeeper, Manifest, PluginError, PluginHost,
+    PluginInfo, RenderCheckError,
 };
 use dripline_store::ops::PricedContact;
 use dripline_store::plugin::{self, PluginVersion};
@@ -162,17 +162,19 @@ impl Plugins {
 
     /// A plugin that is not installed, from its file, with a host of its own.
     pub(crate) async fn open(&self, file: &Path) -> anyhow::Result<(PluginHost, PluginInfo)> {
-        self.open_at(file, Arc::new(SystemClock)).await
+        self.open_with(file, Arc::new(SystemClock), None).await
     }
 
-    /// The same, with another time than the system's.
-    pub(crate) async fn open_at(
+    /// The same, with another time than the system's, and an ear for what is logged.
+    pub(crate) async fn open_with(
         &self,
         file: &Path,
         clock: Arc<dyn Clock>,
+        log_keeper: Option<Arc<dyn LogKeeper>>,
     ) -> anyhow::Result<(PluginHost, PluginInfo)> {
         // Not cached: it may be another one after the next build.
-        let options = HostOptions { limits: self.limits.clone(), clock, ..self.thread_options() };
+        let limits = self.limits.clone();
+        let options = HostOptions { limits, clock, log_keeper, ..self.thread_options() };
         let path = file.to_owned();
         tokio::task::spawn_blocking(move || {
             let host = PluginHost::new(options).context("start the plugin host")?;

@@ -3,42 +3,48 @@
 use dripline_plugin_host::egress::{EgressOptions, Grant, RouteRights, Secrets};
 use dripline_plugin_host::{
     Accepted, CallError, Credential, Failure, FailureClass, Header, Manifest, Outgoing, PluginHost,
-    PluginInfo, Request, Response, Settings, Token,
+    PluginInfo, Request, Response, Settings,
 };
 
+use crate::canary::{Canaries, signatures};
 use crate::cases::{
     CarrierCase, CarrierFile, Cases, Class, ExpectedAccepted, ExpectedCredential, ExpectedFailure,
     ExpectedRequest, GivenResponse, Map, Message,
 };
-use crate::{CaseClock, Check, same};
-
-/// What each secret is while the kit runs. Whoever finds it in an output has found a leak.
-const CANARY: &str = "canary-5f1d0c-";
+use crate::words::Words;
+use crate::{Check, Stage, same};
 
 /// The carrier under test.
 pub(crate) struct Subject<'a> {
     pub(crate) host: &'a PluginHost,
     pub(crate) name: &'a str,
     pub(crate) manifest: &'a Manifest,
-    /// Whether it fetches tokens.
-    pub(crate) token: bool,
-    clock: &'a CaseClock,
+    pub(crate) canaries: Canaries,
+    /// What it can do besides.
+    pub(crate) plugin: &'a PluginInfo,
+    stage: &'a Stage,
 }
 
 /// What the kit calls a carrier's answer.
 pub(crate) type Outcome = Result<Accepted, Failure>;
 
 impl<'a> Subject<'a> {
-    pub(crate) fn new(host: &'a PluginHost, plugin: &'a PluginInfo, clock: &'a CaseClock) -> Self {
+    pub(crate) fn new(
+        host: &'a PluginHost,
+        plugin: &'a PluginInfo,
+        stage: &'a Stage,
+        files: &[Cases<CarrierFile>],
+    ) -> Self {
         let manifest = plugin.manifest.as_deref().expect("a loaded carrier has a manifest");
-        Self { host, name: &plugin.name, manifest, token: plugin.token, clock }
+        let canaries = Canaries::new(manifest, files);
+        Self { host, name: &plugin.name, manifest, canaries, plugin, stage }
     }
 
     pub(crate) async fn run(&self, files: &[Cases<CarrierFile>]) -> Vec<Check> {
         let mut checks = Vec::new();
         for file in files {
             for case in &file.content.cases {
-                self.clock.set(case.now);
+                self.stage.set_time(case.now);
                 let problem = self.case(&file.content, case).await.err();
                 checks.push(Check {
                     file: Some(file.name.clone()),
@@ -71,7 +77,7 @@ impl<'a> Subject<'a> {
         }
         if let Some(given) = &case.response {
             let response = response_of(given);
-            let found = self.read_twice(settings, &response).await?;
+            let found = self.read_case(settings, &response).await?;
             if let Err(failure) = &found {
                 private(failure, message)?;
             }
@@ -91,9 +97,9 @@ impl<'a> Subject<'a> {
         secrets: &Map,
         message: &Message,
     ) -> Result<(), String> {
-        let secrets = self.secrets(secrets)?;
-        let found = self.build(settings, &secrets, message).await?;
-        same("the second request", &self.build(settings, &secrets, message).await?, &found)?;
+        let values = self.canaries.values(secrets);
+        let secrets = secrets_of(&values)?;
+        let found = self.build(settings, &secrets, &values, message).await?;
         match (found, &case.request, &case.refused) {
             (Ok(request), Some(expected), None) => {
                 self.may_leave(settings, &secrets, request.clone())?;
@@ -111,45 +117,110 @@ impl<'a> Subject<'a> {
         &self,
         settings: &Map,
         secrets: &Secrets,
+        values: &Map,
         message: &Message,
     ) -> Result<Result<Request, Failure>, String> {
-        let message = Outgoing {
+        let outgoing = Outgoing {
             reference: message.reference.clone(),
             sender: message.sender.clone(),
             recipient: message.recipient.clone(),
             text: message.text.clone(),
             callback_url: message.callback_url.clone(),
         };
-        let built = self.host.build_requests(self.name, settings, secrets, vec![message]).await;
-        said(built.into_iter().next().ok_or("there is no request")?)
+        let known = [&*message.reference, &*message.recipient, &*message.text, ""];
+        let signed = signatures(values, &known.map(str::as_bytes));
+        let call = async |count| {
+            let messages = vec![outgoing.clone(); count];
+            let built = self.host.build_requests(self.name, settings, secrets, messages).await;
+            built.into_iter().map(said).collect()
+        };
+        self.steady("request", &signed, call).await
+    }
+
+    /// What the carrier makes of an answer, however often and by whichever instance it is read.
+    async fn read_case(&self, settings: &Map, response: &Response) -> Result<Outcome, String> {
+        self.steady("outcome", &[], self.reader(settings, response)).await
     }
 
     /// What the carrier makes of an answer, twice alike.
-    async fn read_twice(&self, settings: &Map, response: &Response) -> Result<Outcome, String> {
-        let found = self.read(settings, response).await?;
-        same("the second outcome", &self.read(settings, response).await?, &found)?;
-        Ok(found)
-    }
-
-    /// What the carrier makes of an answer.
     pub(crate) async fn read(
         &self,
         settings: &Map,
         response: &Response,
     ) -> Result<Outcome, String> {
-        let read = self.host.read_responses(self.name, settings, vec![response.clone()]).await;
-        said(read.into_iter().next().ok_or("there is no outcome")?)
+        self.twice("outcome", &[], &self.reader(settings, response)).await
     }
 
-    /// What every secret is: what the case says, or else a canary.
-    pub(crate) fn secrets(&self, given: &Map) -> Result<Secrets, String> {
-        let mut secrets = Secrets::default();
-        for name in self.manifest.secret_names() {
-            let canary = format!("{CANARY}{name}");
-            let value = given.get(name).unwrap_or(&canary);
-            secrets.insert(name, value).map_err(|error| error.to_string())?;
+    fn reader(
+        &self,
+        settings: &Map,
+        response: &Response,
+    ) -> impl AsyncFn(usize) -> Vec<Result<Outcome, String>> {
+        async move |count| {
+            let responses = vec![response.clone(); count];
+            let read = self.host.read_responses(self.name, settings, responses).await;
+            read.into_iter().map(said).collect()
         }
-        Ok(secrets)
+    }
+
+    /// What the plugin says, which must be the same in two calls of one instance and in one of another: an instance
+    /// serves a whole batch, and nothing may depend on what came before.
+    pub(crate) async fn steady<T: Words + PartialEq + std::fmt::Debug>(
+        &self,
+        what: &str,
+        signed: &[String],
+        call: impl AsyncFn(usize) -> Vec<Result<T, String>>,
+    ) -> Result<T, String> {
+        let first = self.twice(what, signed, &call).await?;
+        let mut other = call(1).await.into_iter();
+        let other = self.heard(what, signed, other.next())?;
+        same(&format!("the {what} of a second instance"), &other, &first)?;
+        Ok(first)
+    }
+
+    /// The same in one instance alone.
+    pub(crate) async fn twice<T: Words + PartialEq + std::fmt::Debug>(
+        &self,
+        what: &str,
+        signed: &[String],
+        call: &impl AsyncFn(usize) -> Vec<Result<T, String>>,
+    ) -> Result<T, String> {
+        let mut both = call(2).await.into_iter();
+        let first = self.heard(what, signed, both.next())?;
+        let second = self.heard(what, signed, both.next())?;
+        same(&format!("the second {what} of one instance"), &second, &first)?;
+        Ok(first)
+    }
+
+    /// What the plugin said, unless it tells a secret, there or in its log.
+    pub(crate) fn heard<T: Words>(
+        &self,
+        what: &str,
+        signed: &[String],
+        said: Option<Result<T, String>>,
+    ) -> Result<T, String> {
+        let lines = self.stage.take_lines();
+        self.keeps_quiet("a line of the log", signed, lines.iter().map(String::as_str))?;
+        let said = said.ok_or_else(|| format!("there is no {what}"))??;
+        self.keeps_quiet(&format!("the {what}"), signed, said.words())?;
+        Ok(said)
+    }
+
+    fn keeps_quiet<'w>(
+        &self,
+        what: &str,
+        signed: &[String],
+        words: impl IntoIterator<Item = &'w str>,
+    ) -> Result<(), String> {
+        for word in words {
+            if let Some(secret) = self.canaries.find(word.as_bytes()) {
+                return Err(format!("{what} tells a secret: {secret}"));
+            }
+            if signed.iter().any(|signature| word.contains(signature)) {
+                return Err(format!("{what} tells a signature that others could use"));
+            }
+        }
+        Ok(())
     }
 
     /// That the one door would let the request through, and that no secret shows in what a person is
@@ -161,11 +232,24 @@ impl<'a> Subject<'a> {
         request: Request,
     ) -> Result<(), String> {
         let mut grant = self.grant(settings, secrets)?;
-        if self.token {
-            let token = Token::new(&format!("{CANARY}token"), None);
-            grant = grant.with_token(&token.map_err(|error| error.to_string())?);
+        if self.plugin.token {
+            grant = grant.with_token(&self.canaries.token());
         }
-        shown_without_secrets(&grant, request)
+        self.shown_without_secrets(&grant, request)
+    }
+
+    /// The same with a grant that is there already.
+    pub(crate) fn shown_without_secrets(
+        &self,
+        grant: &Grant,
+        request: Request,
+    ) -> Result<(), String> {
+        let shown = grant
+            .preview(request, &EgressOptions::default())
+            .map_err(|forbidden| format!("the request may not leave: {forbidden}"))?;
+        let body = String::from_utf8_lossy(&shown.body);
+        let headers = shown.headers.iter().flat_map(|header| [&*header.name, &*header.value]);
+        self.keeps_quiet("the request", &[], headers.chain([&*shown.url, &*body]))
     }
 
     /// What a route with these settings and secrets may do.
@@ -186,16 +270,13 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// That the one door would let the request through, and that no secret shows in what a person is shown of it.
-pub(crate) fn shown_without_secrets(grant: &Grant, request: Request) -> Result<(), String> {
-    let shown = grant
-        .preview(request, &EgressOptions::default())
-        .map_err(|forbidden| format!("the request may not leave: {forbidden}"))?;
-    let seen: String = [shown.url, String::from_utf8_lossy(&shown.body).into_owned()]
-        .into_iter()
-        .chain(shown.headers.into_iter().map(|header| header.value))
-        .collect();
-    if seen.contains(CANARY) { Err("a secret shows in the request".to_owned()) } else { Ok(()) }
+/// Secrets of these values.
+pub(crate) fn secrets_of(values: &Map) -> Result<Secrets, String> {
+    let mut secrets = Secrets::default();
+    for (name, value) in values {
+        secrets.insert(name, value).map_err(|error| error.to_string())?;
+    }
+    Ok(secrets)
 }
 
 /// What the plugin said, or that it failed to say anything.

@@ -134,7 +134,7 @@ pub(crate) struct CarrierCase {
 }
 
 /// A message that is asked about. What it does not give is the message's.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Asked {
     pub(crate) reference: Option<String>,

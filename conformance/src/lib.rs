@@ -5,17 +5,22 @@
 //! code, so that neither can hide the other's mistake.
 //!
 //! Layout: `cases` reads the files; `carrier` (with `lookup`, `token` and `webhook` for what it may do besides) and
-//! `renderer` run them; `clock` gives each case its time; `hardship` is what every carrier is put through besides, whatever its cases say. To add something that all plugins must stand, add it to
-//! `hardship` for answers, or to `carrier` and `renderer` for every case.
+//! `renderer` run them; `stage` gives each case its time and hears what is logged; `canary` looks for secrets in all
+//! `words` that a plugin says; `hardship` is what every carrier is put through besides, whatever its cases say, with
+//! bodies from `garbage`. To add something that all plugins must stand, add it to `garbage` for bodies, to `hardship`
+//! and `lookup` for answers, or to `carrier` and `renderer` for every case.
 
+mod canary;
 mod carrier;
 mod cases;
-mod clock;
+mod garbage;
 mod hardship;
 mod lookup;
 mod renderer;
+mod stage;
 mod token;
 mod webhook;
+mod words;
 
 use std::path::Path;
 
@@ -23,7 +28,7 @@ use dripline_plugin_host::{PluginHost, PluginInfo, PluginKind};
 use serde::Serialize;
 
 pub use cases::CasesError;
-pub use clock::CaseClock;
+pub use stage::Stage;
 
 /// What one check came to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -53,7 +58,7 @@ impl Verdict {
 }
 
 /// Runs the cases of every `*.toml` in `folder` against a loaded plugin, and what every plugin of its kind
-/// must stand. Without a folder only the latter. The host must have been made with this clock.
+/// must stand. Without a folder only the latter. The host must have been made with this stage's clock and keeper.
 ///
 /// # Errors
 /// When the folder or a file cannot be read or understood, with the place. A plugin that fails is no error:
@@ -62,12 +67,12 @@ pub async fn run(
     host: &PluginHost,
     plugin: &PluginInfo,
     folder: Option<&Path>,
-    clock: &CaseClock,
+    stage: &Stage,
 ) -> Result<Verdict, CasesError> {
     let checks = match plugin.kind {
         PluginKind::Carrier => {
             let files = cases::read(folder)?;
-            let subject = carrier::Subject::new(host, plugin, clock);
+            let subject = carrier::Subject::new(host, plugin, stage, &files);
             let mut checks = subject.run(&files).await;
             checks.extend(hardship::run(&subject, &files).await);
             checks

@@ -70,8 +70,12 @@ impl Subject<'_> {
         let audience: Vec<Fields> = case.audience.iter().map(|one| one.fields.clone()).collect();
         let rendered = self.render(&case.template, audience.clone()).await?;
         same("what is rendered", &rendered, &expected)?;
-        let again = self.render(&case.template, audience.clone()).await?;
-        same("what is rendered the second time", &again, &expected)?;
+        // The same people twice in one call, and once more by another instance.
+        let both: Vec<Fields> = audience.iter().chain(&audience).cloned().collect();
+        let again = self.render(&case.template, both).await?;
+        let twice: Vec<Text> = expected.iter().chain(&expected).cloned().collect();
+        same("what is rendered twice", &again, &twice)?;
+        same("the second check", &self.check(&case.template).await?, &checked)?;
         for (contact, expected) in audience.into_iter().zip(expected) {
             let alone = self.render(&case.template, vec![contact]).await?;
             same("what is rendered alone", &alone, &vec![expected])?;

@@ -3,9 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use dripline_conformance::{CaseClock, CasesError, Verdict, run};
+use dripline_conformance::{CasesError, Stage, Verdict, run};
 use dripline_plugin_host::{HostOptions, Limits, PluginHost, PluginInfo};
 
 /// Where `cargo xtask test` has put the components.
@@ -15,21 +14,22 @@ fn component(name: &str) -> PathBuf {
         .join(format!("{name}.wasm"))
 }
 
-fn loaded(name: &str) -> (PluginHost, PluginInfo, CaseClock) {
+fn loaded(name: &str) -> (PluginHost, PluginInfo, Stage) {
     // Time enough for a machine that does ten things at once.
     let deadline = std::time::Duration::from_secs(2);
     let limits =
         Limits { carrier_deadline: deadline, render_deadline: deadline, ..Limits::default() };
-    let clock = CaseClock::default();
-    let options = HostOptions { limits, clock: Arc::new(clock.clone()), ..HostOptions::default() };
+    let stage = Stage::default();
+    let (clock, log_keeper) = (stage.clock(), Some(stage.log_keeper()));
+    let options = HostOptions { limits, clock, log_keeper, ..HostOptions::default() };
     let host = PluginHost::new(options).unwrap();
     let info = host.load_file(&component(name)).unwrap();
-    (host, info, clock)
+    (host, info, stage)
 }
 
 async fn verdict(name: &str, folder: Option<&Path>) -> Verdict {
-    let (host, info, clock) = loaded(name);
-    run(&host, &info, folder, &clock).await.unwrap()
+    let (host, info, stage) = loaded(name);
+    run(&host, &info, folder, &stage).await.unwrap()
 }
 
 /// Case and first problem of what failed.
@@ -55,14 +55,17 @@ async fn the_bundled_plugins_keep_their_promises() {
         "twilio",
         "vonage",
     ];
+    let mut wrong = Vec::new();
     for name in carriers.into_iter().chain(["plain", "template"]) {
         let folder = plugins().join(name).join("cases");
         let verdict = verdict(&name.replace('-', "_"), Some(&folder)).await;
-        assert_eq!(failed(&verdict), [], "{name}");
+        let own = failed(&verdict).into_iter();
+        wrong.extend(own.map(|(case, problem)| format!("{name}, {case}: {problem}")));
         let of_cases = verdict.checks.iter().filter(|check| check.file.is_some()).count();
         assert!(of_cases > 1 && verdict.checks.len() > of_cases, "{name}: {verdict:?}");
         assert!(verdict.checks.len() > 10 || name == "plain", "{name}");
     }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[tokio::test]
@@ -89,8 +92,8 @@ async fn with_cases(cases: &str) -> Result<Verdict, CasesError> {
 async fn cases_of(plugin: &str, cases: &str) -> Result<Verdict, CasesError> {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("cases.toml"), cases).unwrap();
-    let (host, info, clock) = loaded(plugin);
-    run(&host, &info, Some(folder.path()), &clock).await
+    let (host, info, stage) = loaded(plugin);
+    run(&host, &info, Some(folder.path()), &stage).await
 }
 
 #[tokio::test]
@@ -195,7 +198,10 @@ async fn a_carrier_that_fetches_tokens_is_put_through_it() {
     assert_eq!(failed(&whole), []);
     let names: Vec<_> = whole.checks.iter().map(|check| check.case.as_str()).collect();
     assert!(names.contains(&"429 instead of a token"), "{names:?}");
-    assert!(names.contains(&"every answer about a token, cut off anywhere"), "{names:?}");
+    assert!(
+        names.contains(&"every answer about a token, cut off or changed anywhere"),
+        "{names:?}"
+    );
 
     let head = "[settings]\nclient_id = 'AC1'\napi_base = 'https://api.example.com'\n\
                 [[case]]\nname = 'it'\nfetch = true\n";
@@ -233,6 +239,130 @@ async fn a_carrier_that_fetches_tokens_is_put_through_it() {
     }
 }
 
+/// The carrier `hostile-abilities` with one harm, put through one case of each kind: what fails, and how.
+async fn with_harm(harm: &str) -> Verdict {
+    let cases = format!(
+        "[settings]
+         api_base = 'https://api.example.com'
+         harm = '{harm}'
+         [[case]]
+         name = 'request'
+         request.url = 'https://api.example.com/messages'
+         request.credential = {{ header = {{ name = 'x-key', secret = 'key' }} }}
+         [[case]]
+         name = 'answer'
+         response = {{ status = 201, body = '{{\"id\":\"M1\"}}' }}
+         accepted = {{ carrier_references = ['M1'] }}
+         [[case]]
+         name = 'question'
+         question = {{ reference = 'r' }}
+         request.method = 'GET'
+         request.url = 'https://api.example.com/messages?reference=r'
+         request.credential = {{ header = {{ name = 'x-key', secret = 'key' }} }}
+         response = {{ status = 200, body = '{{\"messages\":[{{\"id\":\"M1\"}}]}}' }}
+         found = ['M1']
+         [[case]]
+         name = 'report'
+         secrets = {{ key = 'for this test only' }}
+         hook.url = 'https://dripline.example/hooks?token=t'
+         hook.headers = {{ x-signature = '{SIGNATURE}' }}
+         hook.body = 'a report'
+         receipts = [{{ carrier_reference = 'm1', progress = 'delivered' }}]
+         [[case]]
+         name = 'token'
+         fetch = true
+         response = {{ status = 200, body = '{{\"access_token\":\"t1\",\"expires_in\":9}}' }}
+         token = {{ value = 't1', lifetime_seconds = 9 }}
+         "
+    );
+    cases_of("hostile_abilities", &cases).await.unwrap()
+}
+
+/// HMAC-SHA256 of `a report` under `for this test only`, in hex.
+const SIGNATURE: &str = "a753ec357a3d42dcdd45d4df8216ad0c9ffb72ca823f24336ac99705dcb55dc6";
+
+#[tokio::test]
+async fn each_promise_of_every_carrier_can_be_broken() {
+    assert_eq!(failed(&with_harm("none at all").await), []);
+    let quotes = "an answer that quotes secrets";
+    let told = |what: &str| format!("{what} tells a secret: [secret ");
+    for (harm, case, expected) in [
+        // Secrets, wherever a plugin says something.
+        ("send-outcome quote", quotes, told("the outcome")),
+        ("send-outcome quote-code", quotes, told("the outcome")),
+        ("send-outcome quote-attribute", quotes, told("the outcome")),
+        ("send-outcome quote-hex", quotes, told("the outcome")),
+        ("send-outcome refer", quotes, told("the outcome")),
+        ("send-outcome log", quotes, told("a line of the log")),
+        (
+            "lookup.outcome quote",
+            "an answer to a question that quotes secrets",
+            told("the finding"),
+        ),
+        ("token.outcome quote", "an answer about a token that quotes secrets", told("the outcome")),
+        ("webhook.parse quote", "report", "the reading tells a signature".to_owned()),
+        ("webhook.parse quote", "a request of whoever comes", told("the reading")),
+        ("webhook.parse log", "report", "a line of the log tells a signature".to_owned()),
+        ("webhook.parse log", "a request of whoever comes", told("a line of the log")),
+        ("send-request sign", "request", "the request tells a signature".to_owned()),
+        ("webhook.parse sign", "report", "the reading tells a signature".to_owned()),
+        // What an instance remembers.
+        ("send-request count", "request", "the second request of one instance".to_owned()),
+        ("send-outcome count", "answer", "the second outcome of one instance".to_owned()),
+        ("lookup.request count", "question", "the second question of one instance".to_owned()),
+        ("lookup.outcome count", "question", "the second finding of one instance".to_owned()),
+        ("webhook.parse count", "report", "the second reading of one instance".to_owned()),
+        // Answers that are none.
+        ("send-outcome trust", "200 with null", "trapped in `send-outcome`".to_owned()),
+        ("send-outcome trust", "500 with any garbage", "trapped in `send-outcome`".to_owned()),
+        (
+            "send-outcome trust",
+            "every answer, with an octet changed",
+            "trapped in `send-outcome`".to_owned(),
+        ),
+        (
+            "lookup.outcome trust",
+            "an answer to a question, with null",
+            "trapped in `lookup.outcome`".to_owned(),
+        ),
+        (
+            "lookup.outcome trust",
+            "every answer to a question, cut off or changed anywhere",
+            "trapped in `lookup.outcome`".to_owned(),
+        ),
+        (
+            "lookup.outcome forget",
+            "an answer to a question, with a web page",
+            "it says that the carrier does not have the message".to_owned(),
+        ),
+        (
+            "lookup.outcome forget",
+            "every answer to a question, cut off or changed anywhere",
+            "it says that the carrier does not have the message".to_owned(),
+        ),
+    ] {
+        let verdict = with_harm(harm).await;
+        let failed = failed(&verdict);
+        let found = failed.iter().find(|(name, _)| *name == case);
+        assert!(
+            found.is_some_and(|(_, problem)| problem.contains(&expected)),
+            "{harm}: {failed:#?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_renderer_that_counts_is_found_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let cases = "[[case]]\nname = 'it'\ntemplate = 'count'\nfields = ['name']\n\
+                 audience = [{ fields = { name = 'Ann' }, text = '0' }]\n";
+    std::fs::write(folder.path().join("cases.toml"), cases).unwrap();
+    let verdict = verdict("hostile_renderer", Some(folder.path())).await;
+    let failed = failed(&verdict);
+    let found = failed.iter().find(|(case, _)| *case == "it");
+    assert!(found.is_some_and(|(_, p)| p.contains("what is rendered twice")), "{failed:?}");
+}
+
 #[tokio::test]
 async fn cases_that_are_not_understood_are_an_error_with_its_place() {
     let error = with_cases("[[case]]\nname = 'it'\nrespones = 1\n").await.unwrap_err();
@@ -242,8 +372,8 @@ async fn cases_that_are_not_understood_are_an_error_with_its_place() {
         "{text}"
     );
     let folder = tempfile::tempdir().unwrap();
-    let (host, info, clock) = loaded("template");
-    let error = run(&host, &info, Some(folder.path()), &clock).await.unwrap_err();
+    let (host, info, stage) = loaded("template");
+    let error = run(&host, &info, Some(folder.path()), &stage).await.unwrap_err();
     assert!(matches!(error, CasesError::None { .. }), "{error:?}");
 }
 

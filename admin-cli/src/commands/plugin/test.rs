@@ -1,10 +1,9 @@
 //! `dripline plugin test`.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::Context as _;
-use dripline_conformance::{CaseClock, CasesError, Verdict};
+use dripline_conformance::{CasesError, Stage, Verdict};
 use serde::Serialize;
 
 use crate::context::Context;
@@ -17,8 +16,10 @@ use crate::output::{Output, Report};
 /// Run the conformance kit on a plugin's file: its cases, and what every plugin must stand.
 ///
 /// Cases are `*.toml` files: messages and the requests they must become, answers and what they mean;
-/// for renderers templates and texts. Besides, every carrier is given throttled, broken, cut off and huge
-/// answers, and every renderer templates that nobody would write. Exit code 1 when anything fails.
+/// for renderers templates and texts. Besides, every carrier is given throttled, broken, cut off, changed and huge
+/// answers, reports and answers to questions, and every renderer templates that nobody would write; the same must give
+/// the same within a batch; and secrets that are new in each run must show in nothing that a plugin says or logs. Exit
+/// code 1 when anything fails.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The component. Its name is the plugin's, with `_` as `-`.
@@ -55,8 +56,9 @@ impl Report for Tested {
 }
 
 pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::Result<Exit> {
-    let clock = CaseClock::default();
-    let (host, info) = ctx.plugins.open_at(&args.file, Arc::new(clock.clone())).await?;
+    let stage = Stage::default();
+    let keeper = Some(stage.log_keeper());
+    let (host, info) = ctx.plugins.open_with(&args.file, stage.clock(), keeper).await?;
     let beside = PathBuf::from("cases");
     let folder = args.cases.or_else(|| beside.is_dir().then_some(beside));
     if folder.is_none() {
@@ -64,7 +66,7 @@ pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::
             "there is no folder `cases` here, so only what every plugin must stand is checked",
         );
     }
-    let verdict = match dripline_conformance::run(&host, &info, folder.as_deref(), &clock).await {
+    let verdict = match dripline_conformance::run(&host, &info, folder.as_deref(), &stage).await {
         Ok(verdict) => verdict,
         Err(error @ (CasesError::Format { .. } | CasesError::None { .. })) => {
             return Err(refuse(error.to_string())
