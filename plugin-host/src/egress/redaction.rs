@@ -90,7 +90,7 @@ fn forms_of(value: &str) -> BTreeSet<Vec<u8>> {
     }
     // The digits of two letters are too few to tell them from a number.
     if value.len() >= SHORTEST_FORM {
-        let hex: String = value.bytes().map(|octet| format!("{octet:02x}")).collect();
+        let hex = value.bytes().fold(String::new(), |hex, octet| hex + &format!("{octet:02x}"));
         forms.insert(hex.to_ascii_uppercase().into_bytes());
         forms.insert(hex.into_bytes());
     }
