@@ -11,6 +11,7 @@ mod sinch;
 mod telnyx;
 mod vonage;
 
+use chrono::{DateTime, Utc};
 use hyper::header::{CONTENT_TYPE, HeaderMap};
 use hyper::{Method, Uri};
 use serde_json::Value;
@@ -39,6 +40,8 @@ pub(crate) enum Api {
 /// A request, as it came.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Incoming<'a> {
+    /// When it came, by the simulator's own clock.
+    pub(crate) at: DateTime<Utc>,
     pub(crate) method: &'a Method,
     pub(crate) uri: &'a Uri,
     pub(crate) headers: &'a HeaderMap,
@@ -80,7 +83,7 @@ impl Api {
             "/v2/messages" => return Some((Self::Telnyx, only)),
             "/v1/messages" => return Some((Self::Vonage, only)),
             "/sms/3/messages" | "/sms/3/logs" => return Some((Self::Infobip, only)),
-            "/" if headers.contains_key("x-amz-target") => return Some((Self::Aws, only)),
+            "/" if aws::is_meant(headers) => return Some((Self::Aws, only)),
             _ => {}
         }
         if let Some(account) = within("/v1/Account/", "/Message/") {

@@ -164,8 +164,13 @@ impl Carrier {
             let message = format!("The requested resource {path} was not found");
             return Ok(answer::refusal(Door::Twilio, &Refusal::new(404, 20404, message)));
         };
-        let incoming =
-            Incoming { method: &head.method, uri: &head.uri, headers: &head.headers, body: &[] };
+        let incoming = Incoming {
+            at: now(),
+            method: &head.method,
+            uri: &head.uri,
+            headers: &head.headers,
+            body: &[],
+        };
         if let Some(parameter) = beyond::asks(door, &incoming) {
             return self.look_up((door, account), &incoming, parameter);
         }

@@ -4,6 +4,8 @@
 //!
 //! [version 4]: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 
+use chrono::{NaiveDateTime, TimeDelta};
+use hyper::header::HeaderMap;
 use ring::{digest, hmac};
 use serde_json::{Value, json};
 
@@ -18,8 +20,14 @@ const MISTAKES: Mistakes = Mistakes {
     landline: (400, 0, "ValidationException"),
 };
 
-/// Headers that must be among the signed ones.
-const SIGNED: [&str; 3] = ["host", "x-amz-date", "x-amz-target"];
+/// How far the time in a signature may be off, either way.
+const TOLERANCE: TimeDelta = TimeDelta::minutes(15);
+
+/// Whether a request is for AWS, whose operations all have the same path.
+pub(super) fn is_meant(headers: &HeaderMap) -> bool {
+    let authorization = text(headers, "authorization").unwrap_or_default();
+    headers.contains_key("x-amz-target") || authorization.starts_with("AWS4-HMAC-SHA256")
+}
 
 fn forged(text: &'static str) -> Refusal {
     Refusal::named(400, 0, "InvalidSignatureException", text)
@@ -50,8 +58,17 @@ pub(super) fn admit(account: &Account, request: &Incoming<'_>) -> Result<(), Ref
     }
     let time = text(request.headers, "x-amz-date").unwrap_or_default();
     let signed: Vec<&str> = names.split(';').collect();
-    if !time.starts_with(date) || SIGNED.iter().any(|name| !signed.contains(name)) {
+    let amazons = request.headers.keys().map(hyper::header::HeaderName::as_str);
+    let mut required =
+        amazons.filter(|name| name.starts_with("x-amz-")).chain(["host", "x-amz-date"]);
+    if !time.starts_with(date) || required.any(|name| !signed.contains(&name)) {
         return Err(forged("The date or a required header is not signed"));
+    }
+    let Ok(at) = NaiveDateTime::parse_from_str(time, "%Y%m%dT%H%M%SZ") else {
+        return Err(forged("The date is not in ISO8601 basic format"));
+    };
+    if (request.at - at.and_utc()).abs() > TOLERANCE {
+        return Err(forged("Signature expired or not yet current"));
     }
     let lines = signed.iter().fold(String::new(), |lines, name| {
         let value = text(request.headers, name).unwrap_or_default();
@@ -77,7 +94,8 @@ pub(super) fn read(request: &Incoming<'_>) -> Result<(Submission, Mistakes), Ref
     if text(request.headers, "x-amz-target") != Some("PinpointSMSVoiceV2.SendTextMessage") {
         return Err(Refusal::named(400, 0, "UnknownOperationException", "Unknown operation"));
     }
-    let value = body(request, "application/x-amz-json-1.0")?;
+    let value = body(request, "application/x-amz-json-1.0")
+        .map_err(|refusal| Refusal::named(400, 0, "SerializationException", refusal.message))?;
     let kind = at(&value, "/MessageType");
     if kind != "TRANSACTIONAL" && kind != "PROMOTIONAL" {
         return Err(Refusal::named(400, 0, "ValidationException", "MessageType"));

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::client::{Answer, Running, SID, TOKEN, exchange, request};
 
+#[derive(Clone)]
 struct Api {
     name: &'static str,
     path: String,
@@ -20,6 +21,8 @@ struct Api {
     id: &'static str,
     /// The statuses of a recipient that is no number, and of one that opted out.
     refusals: (u16, u16),
+    /// What it cannot do without, and the status of a message that has not all of it.
+    required: (&'static [&'static str], u16),
 }
 
 fn apis() -> Vec<Api> {
@@ -36,6 +39,7 @@ fn apis() -> Vec<Api> {
             status: 200,
             id: "/data/id",
             refusals: (400, 400),
+            required: (&["/from", "/to", "/text"], 422),
         },
         Api {
             name: "vonage",
@@ -50,6 +54,7 @@ fn apis() -> Vec<Api> {
             status: 202,
             id: "/message_uuid",
             refusals: (422, 422),
+            required: (&["/message_type", "/channel", "/from", "/to", "/text"], 422),
         },
         Api {
             name: "plivo",
@@ -61,6 +66,7 @@ fn apis() -> Vec<Api> {
             status: 202,
             id: "/message_uuid/0",
             refusals: (400, 400),
+            required: (&["/src", "/dst", "/text"], 400),
         },
         Api {
             name: "sinch",
@@ -75,6 +81,7 @@ fn apis() -> Vec<Api> {
             status: 201,
             id: "/id",
             refusals: (400, 403),
+            required: (&["/from", "/to", "/to/0", "/body"], 400),
         },
         Api {
             name: "infobip",
@@ -89,6 +96,19 @@ fn apis() -> Vec<Api> {
             status: 200,
             id: "/messages/0/messageId",
             refusals: (400, 403),
+            required: (
+                &[
+                    "/messages",
+                    "/messages/0",
+                    "/messages/0/sender",
+                    "/messages/0/content",
+                    "/messages/0/content/text",
+                    "/messages/0/destinations",
+                    "/messages/0/destinations/0",
+                    "/messages/0/destinations/0/to",
+                ],
+                400,
+            ),
         },
         Api {
             name: "bird",
@@ -103,6 +123,19 @@ fn apis() -> Vec<Api> {
             status: 202,
             id: "/id",
             refusals: (422, 403),
+            required: (
+                &[
+                    "/receiver",
+                    "/receiver/contacts",
+                    "/receiver/contacts/0",
+                    "/receiver/contacts/0/identifierValue",
+                    "/body",
+                    "/body/type",
+                    "/body/text",
+                    "/body/text/text",
+                ],
+                422,
+            ),
         },
     ]
 }
@@ -174,6 +207,38 @@ async fn what_each_carrier_refuses_is_refused() {
         let answer = api.send(&simulator, &[]).await;
         assert_eq!(answer.status, 404, "{}: {answer:?}", api.name);
     }
+}
+
+#[tokio::test]
+async fn what_a_message_lacks_is_missed() {
+    let simulator = Running::start("").await;
+    for api in apis() {
+        let (required, status) = api.required;
+        for pointer in required {
+            let lacking = Api { body: without(&api.body, pointer), ..api.clone() };
+            let answer = lacking.send(&simulator, &[]).await;
+            assert_eq!(answer.status, status, "{}, {pointer}: {answer:?}", api.name);
+            assert!(answer.json().is_object(), "{}, {pointer}: {answer:?}", api.name);
+        }
+        let empty = Api { body: json!({}), ..api.clone() };
+        assert_eq!(empty.send(&simulator, &[]).await.status, status, "{}", api.name);
+        let none = Api { body: json!([]), ..api.clone() };
+        assert_eq!(none.send(&simulator, &[]).await.status, 400, "{}", api.name);
+    }
+    assert!(simulator.log().iter().all(|entry| !entry.accepted && entry.segments == 0));
+    assert_eq!(simulator.stats().await.accepted, 0);
+}
+
+/// The body without what stands at the pointer, which must be there.
+fn without(body: &Value, pointer: &str) -> Value {
+    let mut body = body.clone();
+    let (parent, key) = pointer.rsplit_once('/').expect("a pointer");
+    let removed = match body.pointer_mut(parent).expect("a parent") {
+        Value::Array(items) => Some(items.remove(key.parse().expect("an index"))),
+        parent => parent.as_object_mut().expect("an object").remove(key),
+    };
+    assert!(removed.is_some(), "{pointer}");
+    body
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 mod api;
 mod apis;
+mod aws;
 mod beyond;
 mod client;
 mod faults;
