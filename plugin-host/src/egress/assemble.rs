@@ -185,7 +185,8 @@ fn body(rights: &Rights, request: Request, options: &EgressOptions) -> Result<By
     };
     let Some(place) = place else {
         if calls(rights, &body) {
-            return Err(Forbidden::SecretPlace { place: "a body that is neither form nor JSON" });
+            let place = "a body that is not of one type, form, JSON or XML";
+            return Err(Forbidden::SecretPlace { place });
         }
         return Ok(body.into());
     };
@@ -202,13 +203,16 @@ fn calls(rights: &Rights, text: &str) -> bool {
 }
 
 fn body_place(headers: &[Header]) -> Option<Place> {
-    let content_type =
-        headers.iter().find(|h| h.name.eq_ignore_ascii_case(CONTENT_TYPE.as_str()))?;
+    let mut types = headers.iter().filter(|h| h.name.eq_ignore_ascii_case(CONTENT_TYPE.as_str()));
+    // Of two types nobody knows which one the other side believes.
+    let (content_type, None) = (types.next()?, types.next()) else { return None };
     let media = content_type.value.split(';').next()?.trim().to_ascii_lowercase();
     if media == "application/x-www-form-urlencoded" {
         Some(Place::Encoded)
     } else if media == "application/json" || media.ends_with("+json") {
         Some(Place::Json)
+    } else if media == "application/xml" || media == "text/xml" || media.ends_with("+xml") {
+        Some(Place::Xml)
     } else {
         None
     }
@@ -337,6 +341,17 @@ mod tests {
     }
 
     #[test]
+    fn xml_is_known_by_its_types() {
+        for kind in ["application/xml", "Text/XML; charset=utf-8", "application/soap+xml"] {
+            let assembled = assemble(|r| {
+                r.headers.push(Header::new("Content-Type", kind));
+                r.body = b"<a k='{{secret:token}}'/>".to_vec();
+            });
+            assert_eq!(assembled.unwrap().body, "<a k='s&amp;cret&quot;1'/>", "{kind}");
+        }
+    }
+
+    #[test]
     fn secrets_stand_nowhere_else() {
         let path = assemble(|r| r.url = "https://api.example.com/{{secret:token}}".into());
         assert!(matches!(refused(path), Forbidden::SecretPlace { .. }));
@@ -346,6 +361,31 @@ mod tests {
         assert!(matches!(refused(host), Forbidden::Url | Forbidden::Origin { .. }));
         let elsewhere = assemble(|r| r.url = "https://evil.test/?{{secret:token}}".into());
         assert!(matches!(refused(elsewhere), Forbidden::Origin { .. }));
+        let body = |types: &[&str], body: &str| {
+            assemble(|r| {
+                let headers = types.iter().map(|kind| Header::new("content-type", *kind));
+                r.headers.extend(headers);
+                r.body = body.as_bytes().to_vec();
+            })
+        };
+        // Types that are none of the three, or that the other side may read as another one.
+        for types in [
+            &["text/plain"][..],
+            &["text/html"],
+            &["application/xml-dtd"],
+            &["application/xml, application/json"],
+            &["application/xml", "application/json"],
+            &["application/json", "application/json"],
+            &["multipart/mixed; boundary=application/xml"],
+            &["xml"],
+            &[""],
+        ] {
+            let refusal = refused(body(types, "<a>{{secret:token}}</a>"));
+            assert!(matches!(refusal, Forbidden::SecretPlace { .. }), "{types:?}: {refusal:?}");
+            assert!(body(types, "<a>nothing</a>").is_ok(), "{types:?}");
+        }
+        let comment = body(&["text/xml"], "<!--{{secret:token}}--><a/>");
+        assert!(matches!(refused(comment), Forbidden::SecretPlace { .. }));
         let unknown = with_header("x-key", "{{secret:other}}");
         assert_eq!(refused(unknown), Forbidden::UnknownSecret { name: "other".into() });
     }

@@ -15,6 +15,7 @@ mod preview;
 mod redaction;
 mod resolve;
 mod secrets;
+mod xml;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -137,7 +138,7 @@ pub enum Forbidden {
     )]
     NoToken,
     /// A placeholder stands where its value could not be escaped.
-    #[error("a secret may stand in a header, the query, a form or JSON, not in {place}")]
+    #[error("a secret may stand in a header, the query, a form, JSON or XML, not in {place}")]
     SecretPlace {
         /// Where it stands.
         place: &'static str,

@@ -6,6 +6,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, utf8_percent_
 
 use super::Forbidden;
 use super::secrets::Secrets;
+use super::xml;
 
 /// Everything but the characters that never need escaping in a URL or a form.
 pub(super) const UNRESERVED: &AsciiSet =
@@ -28,6 +29,8 @@ pub(super) enum Place {
     Encoded,
     /// JSON: escaped for the inside of a string.
     Json,
+    /// XML: escaped for an element's text and an attribute's value, which are the only places that it may have.
+    Xml,
 }
 
 /// Puts the values in. A placeholder that names no secret of the grant is an error. Without a token, `{{token}}` is
@@ -39,6 +42,7 @@ pub(super) fn fill<'a>(
 ) -> Result<Cow<'a, str>, Forbidden> {
     let mut rest = text;
     let mut filled = String::new();
+    let mut within = xml::Within::START;
     while let Some(found) = next(rest, place, secrets.token()) {
         let value = match found.wanted {
             Wanted::Token(token) => token,
@@ -53,6 +57,14 @@ pub(super) fn fill<'a>(
             Place::Json => {
                 let quoted = serde_json::to_string(value).unwrap_or_default();
                 filled.push_str(&quoted[1..quoted.len() - 1]);
+            }
+            Place::Xml => {
+                within = within.after(&rest[..found.start]);
+                if !within.takes_values() {
+                    let place = "XML outside of an element's text and quoted attributes";
+                    return Err(Forbidden::SecretPlace { place });
+                }
+                xml::escape(value, &mut filled);
             }
         }
         rest = &rest[found.end..];
@@ -172,6 +184,12 @@ mod tests {
             ("nothing {{here}} {{secret:}}", Place::Json, "nothing {{here}} {{secret:}}"),
             ("100% {{{secret:key}}}", Place::Header, "100% {a\"b &/}"),
             ("%7B%7Bsecret%3Akey%7D%7D", Place::Json, "%7B%7Bsecret%3Akey%7D%7D"),
+            (
+                "<a k=\"{{secret:key}}\" é='{{secret:key}}'>{{secret:key}}</a>",
+                Place::Xml,
+                "<a k=\"a&quot;b &amp;/\" é='a&quot;b &amp;/'>a&quot;b &amp;/</a>",
+            ),
+            ("&#123;{secret:key}}", Place::Xml, "&#123;{secret:key}}"),
         ] {
             assert_eq!(fill(text, place, &secrets()).unwrap(), expected, "{text}");
         }
@@ -197,6 +215,31 @@ mod tests {
     fn an_unknown_name_is_an_error() {
         let error = fill("{{secret:other}}", Place::Header, &secrets()).unwrap_err();
         assert_eq!(error, Forbidden::UnknownSecret { name: "other".into() });
+    }
+
+    #[test]
+    fn a_value_never_stands_where_xml_understands_no_escape() {
+        for text in [
+            "<a><!-- {{secret:key}} --></a>",
+            "<a><![CDATA[{{secret:key}}]]></a>",
+            "<?k {{secret:key}}?><a/>",
+            "<!DOCTYPE a [<!ENTITY k '{{secret:key}}'>]><a>&k;</a>",
+            "<a {{secret:key}}/>",
+            "<a k={{secret:key}}/>",
+            "<{{secret:key}}/>",
+            // What was filled in before tells nothing of what comes behind it.
+            "<a k='{{secret:key}}' {{secret:key}}='x'/>",
+            "<a k='{{secret:key}}'><!--{{secret:key}}",
+        ] {
+            let refused = fill(text, Place::Xml, &secrets());
+            assert!(matches!(refused, Err(Forbidden::SecretPlace { .. })), "{text}: {refused:?}");
+        }
+        let mut quoted = Secrets::default();
+        quoted.insert("key", "é'><!--").unwrap();
+        assert_eq!(
+            fill("<a k='{{secret:key}}'>{{secret:key}}</a>", Place::Xml, &quoted).unwrap(),
+            "<a k='&#233;&#39;&gt;&lt;!--'>&#233;&#39;&gt;&lt;!--</a>"
+        );
     }
 
     #[test]

@@ -74,8 +74,8 @@ impl fmt::Debug for Redactor {
     }
 }
 
-/// The value as it is, percent-encoded, escaped as JSON libraries do, in hex, and as any base64 text that contains it, for each of
-/// the three places it can start in a group.
+/// The value as it is, percent-encoded, escaped as JSON and XML libraries do, in hex, and as any base64 text that contains
+/// it, for each of the three places it can start in a group.
 fn forms_of(value: &str) -> BTreeSet<Vec<u8>> {
     let mut forms = BTreeSet::new();
     forms.insert(value.as_bytes().to_vec());
@@ -93,6 +93,9 @@ fn forms_of(value: &str) -> BTreeSet<Vec<u8>> {
         let hex = value.bytes().fold(String::new(), |hex, octet| hex + &format!("{octet:02x}"));
         forms.insert(hex.to_ascii_uppercase().into_bytes());
         forms.insert(hex.into_bytes());
+    }
+    for (is_escaped, names_quotes) in XML_ESCAPES {
+        forms.extend(xml_texts(value, is_escaped, names_quotes).map(String::into_bytes));
     }
     for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
         for lead in 0..3_usize {
@@ -138,6 +141,57 @@ fn json_strings(value: &str, is_escaped: fn(char) -> bool) -> [String; 4] {
         value.chars().map(escape).collect::<String>()
     };
     [string(true, true), string(true, false), string(false, true), string(false, false)]
+}
+
+/// Which characters XML libraries escape besides `&` and `<`, in texts and in attributes, and whether they have names
+/// for the quotes; most do not write beyond ASCII by numbers, the host itself does.
+const XML_ESCAPES: [(fn(char) -> bool, bool); 8] = [
+    (|_| false, true),
+    (|letter| letter == '>', true),
+    (|letter| letter == '"', true),
+    (|letter| matches!(letter, '>' | '"'), true),
+    (|letter| matches!(letter, '>' | '"' | '\''), true),
+    (|letter| matches!(letter, '>' | '"' | '\''), false),
+    (|letter| matches!(letter, '>' | '"' | '\'') || !letter.is_ascii(), true),
+    (|letter| matches!(letter, '>' | '"' | '\'') || !letter.is_ascii(), false),
+];
+
+/// A text of XML (section 2.4) that escapes what it must and `is_escaped`, by names or by decimal or hexadecimal
+/// numbers. The apostrophe, whose name HTML did not have, is a number with some who name the other quote.
+fn xml_texts(
+    value: &str,
+    is_escaped: fn(char) -> bool,
+    names_quotes: bool,
+) -> impl Iterator<Item = String> {
+    let number = |letter: char, notation: Notation| {
+        let code = u32::from(letter);
+        match notation {
+            Notation::Decimal => format!("&#{code};"),
+            Notation::LowerHex => format!("&#x{code:x};"),
+            Notation::UpperHex => format!("&#x{code:X};"),
+        }
+    };
+    let text = move |(notation, names_apostrophe): (Notation, bool)| {
+        let escape = |letter: char| match letter {
+            '&' => "&amp;".to_owned(),
+            '<' => "&lt;".to_owned(),
+            '>' if is_escaped('>') => "&gt;".to_owned(),
+            '"' if is_escaped('"') && names_quotes => "&quot;".to_owned(),
+            '\'' if is_escaped('\'') && names_quotes && names_apostrophe => "&apos;".to_owned(),
+            _ if is_escaped(letter) => number(letter, notation),
+            _ => letter.to_string(),
+        };
+        value.chars().map(escape).collect::<String>()
+    };
+    let notations = [Notation::Decimal, Notation::LowerHex, Notation::UpperHex];
+    notations.into_iter().flat_map(|notation| [(notation, false), (notation, true)]).map(text)
+}
+
+#[derive(Clone, Copy)]
+enum Notation {
+    Decimal,
+    LowerHex,
+    UpperHex,
 }
 
 /// The letters of a base64 text that depend on the secret, when it stands behind `lead` octets of a group. A
@@ -212,6 +266,29 @@ mod tests {
             assert!(redacted.contains("[secret token]"), "{text} -> {redacted}");
             assert!(!redacted.contains("s3cr"), "{text} -> {redacted}");
             assert!(!redacted.contains("7333"), "{text} -> {redacted}");
+        }
+    }
+
+    #[test]
+    fn what_was_escaped_for_xml_is_blotted_out() {
+        let mut secrets = Secrets::default();
+        secrets.insert("token", "s3cr<&>'\"é").unwrap();
+        let redactor = Redactor::new(&secrets);
+        let mut ours = String::new();
+        super::super::xml::escape("s3cr<&>'\"é", &mut ours);
+        for text in [
+            &*ours,
+            "s3cr&lt;&amp;>'\"é",
+            "s3cr&lt;&amp;&gt;'\"é",
+            "s3cr&lt;&amp;&gt;'&quot;é",
+            "s3cr&lt;&amp;>'&quot;é",
+            "s3cr&lt;&amp;&gt;&apos;&quot;é",
+            "s3cr&lt;&amp;&gt;&#39;&#34;é",
+            "s3cr&lt;&amp;&gt;&#x27;&quot;&#xE9;",
+            "s3cr&lt;&amp;&gt;&#x27;&#x22;&#xe9;",
+        ] {
+            let redacted = String::from_utf8(redactor.redact(text.as_bytes().to_vec())).unwrap();
+            assert_eq!(redacted, "[secret token]", "{text}");
         }
     }
 
