@@ -163,6 +163,13 @@ pub(crate) struct GivenHook {
     pub(crate) headers: Map,
     #[serde(default)]
     pub(crate) body: String,
+    /// Whether what proves it covers its body, which a secret that is merely repeated does not.
+    #[serde(default = "yes")]
+    pub(crate) signed: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// A report that must be heard.

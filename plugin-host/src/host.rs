@@ -330,7 +330,7 @@ impl PluginHost {
     ) -> Vec<Result<Heard, HookError>> {
         let count = hooks.len();
         let settings = settings.clone();
-        let unsigned = self.manifest(carrier).is_some_and(|m| m.has_unsigned_webhooks());
+        let unsigned = self.manifest(carrier).is_some_and(|m| m.believes_unsigned(&settings));
         let read = self.call_carrier(carrier, count, secrets, move |setting, ready| {
             let webhook = ready.webhook.as_ref();
             webhook::read_hooks(setting, webhook, unsigned, &settings, &hooks)

@@ -4,7 +4,7 @@ use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 
 use crate::error::LoadError;
-use crate::manifest::{KEY_LIFETIME, LOOKUP_FINAL_AFTER, Manifest, SettingKind};
+use crate::manifest::{KEY_LIFETIME, LOOKUP_FINAL_AFTER, Manifest, SettingKind, UNSIGNED, named};
 use crate::outcome::{REASON_CHARS, masked};
 use crate::registry::PluginKind;
 use crate::wasi;
@@ -189,7 +189,7 @@ pub(crate) fn manifest(plugin: &str, manifest: &Manifest) -> Result<(), LoadErro
         }
     }
     for origin in &manifest.origins {
-        match origin.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
+        match named(origin) {
             Some(name) => {
                 if !manifest.settings.iter().any(|s| s.name == name && !s.secret) {
                     return wrong(format!("the origin `{origin}` names no plain setting"));
@@ -212,6 +212,14 @@ pub(crate) fn manifest(plugin: &str, manifest: &Manifest) -> Result<(), LoadErro
             return wrong(format!("the default `{default}` of `{}` is not {kind}", setting.name));
         }
     }
+    if let Some(name) = manifest.attribute(UNSIGNED).and_then(named) {
+        let is_flag = manifest.setting_kind(name).is_some_and(|kind| kind.admits("true"));
+        if !is_flag || manifest.settings.iter().any(|s| s.name == name && s.default.is_some()) {
+            return wrong(format!(
+                "`{UNSIGNED}` names `{name}`, which is no flag without a default"
+            ));
+        }
+    }
     for name in [KEY_LIFETIME, LOOKUP_FINAL_AFTER] {
         // Of a year, sums of times are still times.
         let fits = |value: &str| value.parse::<u32>().is_ok_and(|s| s <= 365 * 24 * 60 * 60);
@@ -230,32 +238,36 @@ mod tests {
     use dripline_domain::segment::{Atom, SegmentRules};
 
     use super::*;
-    use crate::manifest::DuplicateClass;
+    use crate::manifest::{DuplicateClass, SettingSchema};
     use crate::message::Attribute;
+
+    fn described(settings: Vec<SettingSchema>, attributes: &[(&str, &str)]) -> Manifest {
+        let attribute = |(name, value): &(&str, &str)| Attribute {
+            name: (*name).to_owned(),
+            value: (*value).to_owned(),
+        };
+        Manifest {
+            name: "acme".to_owned(),
+            version: "1".to_owned(),
+            settings,
+            origins: vec![],
+            duplicates: DuplicateClass::Key,
+            segments: SegmentRules {
+                gsm7_single: 160,
+                gsm7_multi: 153,
+                ucs2_single: 70,
+                ucs2_multi: 67,
+                atom: Atom::CodePoint,
+                max_segments: 10,
+            },
+            attributes: attributes.iter().map(attribute).collect(),
+        }
+    }
 
     #[test]
     fn times_in_a_manifest_are_seconds() {
         let check = |name: &str, value: &str, fits: bool| {
-            let attribute = Attribute { name: name.to_owned(), value: value.to_owned() };
-            let found = manifest(
-                "acme",
-                &Manifest {
-                    name: "acme".to_owned(),
-                    version: "1".to_owned(),
-                    settings: vec![],
-                    origins: vec![],
-                    duplicates: DuplicateClass::Key,
-                    segments: SegmentRules {
-                        gsm7_single: 160,
-                        gsm7_multi: 153,
-                        ucs2_single: 70,
-                        ucs2_multi: 67,
-                        atom: Atom::CodePoint,
-                        max_segments: 10,
-                    },
-                    attributes: vec![attribute],
-                },
-            );
+            let found = manifest("acme", &described(vec![], &[(name, value)]));
             assert_eq!(found.is_ok(), fits, "{name} = {value}: {found:?}");
         };
         check("key.lifetime-seconds", "10800", true);
@@ -265,5 +277,29 @@ mod tests {
             check("key.lifetime-seconds", value, false);
             check("lookup.final-after-seconds", value, false);
         }
+    }
+
+    #[test]
+    fn what_lets_reports_be_unsigned_is_a_flag_that_somebody_has_to_set() {
+        let flag = ("setting.unsigned.type", "one-of:true|false");
+        let check = |value: &str, kind: Option<(&str, &str)>, default: Option<&str>, fits: bool| {
+            let setting = SettingSchema {
+                name: "unsigned".to_owned(),
+                text: String::new(),
+                required: false,
+                default: default.map(str::to_owned),
+                secret: false,
+            };
+            let attributes: Vec<_> =
+                kind.into_iter().chain([("webhook.unsigned", value)]).collect();
+            let found = manifest("acme", &described(vec![setting], &attributes));
+            assert_eq!(found.is_ok(), fits, "{value}, {kind:?}, {default:?}: {found:?}");
+        };
+        check("true", None, None, true);
+        check("{unsigned}", Some(flag), None, true);
+        check("{unsigned}", Some(flag), Some("true"), false);
+        check("{unsigned}", Some(("setting.unsigned.type", "whole")), None, false);
+        check("{unsigned}", None, None, false);
+        check("{other}", Some(flag), None, false);
     }
 }

@@ -10,6 +10,7 @@ use crate::message::{Attribute, Settings};
 
 /// The attribute that says how long a carrier keeps a key.
 pub(crate) const KEY_LIFETIME: &str = "key.lifetime-seconds";
+pub(crate) const UNSIGNED: &str = "webhook.unsigned";
 
 /// The attribute that says how long after a hand-over "we do not have it" is final.
 pub(crate) const LOOKUP_FINAL_AFTER: &str = "lookup.final-after-seconds";
@@ -195,12 +196,21 @@ impl Manifest {
         }
     }
 
-    /// Whether the carrier signs nothing of what it tells us.
+    /// Whether the carrier, at least on some routes, proves nothing of what it tells us.
     pub fn has_unsigned_webhooks(&self) -> bool {
-        self.attribute("webhook.unsigned") == Some("true")
+        self.attribute(UNSIGNED).is_some_and(|value| value == "true" || named(value).is_some())
     }
 
-    fn setting_kind(&self, name: &str) -> Option<SettingKind> {
+    /// Whether it proves nothing on a route with these settings. One that may prove it or not names a setting, which
+    /// the route has to turn on.
+    pub fn believes_unsigned(&self, settings: &Settings) -> bool {
+        self.attribute(UNSIGNED).is_some_and(|value| match named(value) {
+            Some(setting) => settings.get(setting).is_some_and(|value| value == "true"),
+            None => value == "true",
+        })
+    }
+
+    pub(crate) fn setting_kind(&self, name: &str) -> Option<SettingKind> {
         SettingKind::parse(self.attribute(&format!("setting.{name}.type"))?)
     }
 
@@ -217,10 +227,7 @@ impl Manifest {
 
     /// The origins that it talks to with these complete settings, as far as they give them.
     pub fn origins_with(&self, settings: &Settings) -> Vec<String> {
-        let expand = |origin: &String| match origin
-            .strip_prefix('{')
-            .and_then(|rest| rest.strip_suffix('}'))
-        {
+        let expand = |origin: &String| match named(origin) {
             // A setting may be a URL with a path.
             Some(setting) => settings.get(setting).map(|value| {
                 crate::egress::Origin::of_url(value).map_or(value.clone(), |o| o.to_string())
@@ -308,6 +315,11 @@ impl Manifest {
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
         SettingsError::Unknown { carrier: self.name.clone(), name: name.to_owned(), known, secret }
     }
+}
+
+/// The setting that an origin or an attribute names, as `{setting}`.
+pub(crate) fn named(value: &str) -> Option<&str> {
+    value.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'))
 }
 
 #[cfg(test)]

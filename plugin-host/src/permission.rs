@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::manifest::named;
 use crate::registry::PluginInfo;
 
 /// One thing that a plugin asks for. Its `Display` form is what is kept of an approval, and so never changes.
@@ -38,11 +39,9 @@ impl PluginInfo {
     /// All that it asks for, sorted.
     pub fn permissions(&self) -> Vec<Permission> {
         let Some(manifest) = &self.manifest else { return Vec::new() };
-        let origins = manifest.origins.iter().map(|origin| {
-            match origin.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
-                Some(setting) => Permission::OriginOfSetting(setting.to_owned()),
-                None => Permission::Origin(origin.clone()),
-            }
+        let origins = manifest.origins.iter().map(|origin| match named(origin) {
+            Some(setting) => Permission::OriginOfSetting(setting.to_owned()),
+            None => Permission::Origin(origin.clone()),
         });
         let secrets = manifest.secret_names().map(|name| Permission::Secret(name.to_owned()));
         let signs = self.imports.iter().any(|import| import == "sign").then_some(Permission::Sign);

@@ -4,7 +4,7 @@
 use dripline_domain::receipt::ReceiptStatus;
 use dripline_plugin_host::egress::Secrets;
 use dripline_plugin_host::{
-    CallError, Header, Hook, HookError, Outgoing, PluginError, Response, Settings,
+    CallError, Header, Hook, HookError, Outgoing, Permission, PluginError, Response, Settings,
 };
 
 use crate::fixtures::host;
@@ -116,6 +116,22 @@ async fn only_what_is_proved_is_believed() {
     // A proof of one request proves nothing about the next.
     let read = host.read_hooks(SIGNING, &settings(), &Secrets::default(), hooks).await;
     assert!(read.iter().all(Result::is_err), "{read:?}");
+}
+
+#[tokio::test]
+async fn what_nothing_proves_is_believed_where_the_route_says_so() {
+    let host = host(&[SIGNING]);
+    assert!(host.plugins()[0].permissions().contains(&Permission::UnsignedWebhooks));
+    for (value, believed) in [(None, false), (Some("false"), false), (Some("true"), true)] {
+        let mut settings = settings();
+        settings.extend(value.map(|value| ("unsigned".to_owned(), value.to_owned())));
+        let hooks = vec![hook("careless", &[]), hook("a report", &[])];
+        let read = host.read_hooks(SIGNING, &settings, &secrets(), hooks).await;
+        let unproved = matches!(&read[0], Err(HookError::Unproved { .. }));
+        assert_eq!((read[0].is_ok(), unproved), (believed, !believed), "{value:?}: {read:?}");
+        // What the plugin itself rejects stays rejected.
+        assert!(matches!(&read[1], Err(HookError::Rejected { .. })), "{read:?}");
+    }
 }
 
 #[tokio::test]

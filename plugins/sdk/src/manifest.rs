@@ -85,6 +85,12 @@ impl Manifest {
         self.attribute("webhook.unsigned", "true")
     }
 
+    /// The same of those routes alone whose setting of this name, a flag, is `true`: where a gateway may sign or not.
+    #[must_use]
+    pub fn unsigned_webhooks_where(self, setting: &str) -> Self {
+        self.attribute("webhook.unsigned", format!("{{{setting}}}"))
+    }
+
     /// Says at most how many segments one sender may send in a second, by the carrier's documentation.
     /// A hint for whoever adds a route.
     #[must_use]
@@ -106,8 +112,12 @@ impl Manifest {
     }
 
     #[cfg(feature = "testing")]
-    pub(crate) fn has_unsigned_webhooks(&self) -> bool {
-        self.attributes.iter().any(|a| a.name == "webhook.unsigned" && a.value == "true")
+    pub(crate) fn believes_unsigned(&self, settings: &crate::Settings) -> bool {
+        let found = self.attributes.iter().find(|attribute| attribute.name == "webhook.unsigned");
+        found.is_some_and(|Attribute { value, .. }| {
+            let setting = value.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+            setting.map_or(value == "true", |name| settings.get(name) == Some("true"))
+        })
     }
 
     /// Says how segments are counted.

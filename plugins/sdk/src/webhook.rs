@@ -6,7 +6,7 @@ use crate::{Attribute, Sensitive, Settings};
 ///
 /// Nothing is believed that is not proved: call one of the functions of [`crate::verify`] first, and answer
 /// [`Rejection::forged`] when it says no. A carrier that signs nothing says so with
-/// [`crate::Manifest::unsigned_webhooks`].
+/// [`crate::Manifest::unsigned_webhooks`], or [`crate::Manifest::unsigned_webhooks_where`] a setting does.
 pub trait Webhook {
     /// What the request tells. A status that means nothing here is no mistake: nothing was heard then.
     ///

@@ -85,6 +85,13 @@ pub(super) struct GivenHook {
     pub(super) headers: Map,
     #[serde(default)]
     pub(super) body: String,
+    /// Whether what proves it covers its body, which a secret that is merely repeated does not.
+    #[serde(default = "yes")]
+    pub(super) signed: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 #[derive(Debug, Deserialize)]
