@@ -55,7 +55,7 @@ fn listed(settings: &Settings, code: &str) -> Option<Failure> {
 }
 
 /// A text or a number.
-fn word(value: &Value) -> Option<String> {
+pub(crate) fn word(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),

@@ -20,7 +20,7 @@ impl Escape {
     pub(crate) fn of(content_type: &str) -> Self {
         match content_type {
             "application/x-www-form-urlencoded" => Self::Percent,
-            "application/xml" => Self::Xml,
+            "application/xml" | "text/xml" => Self::Xml,
             "text/plain" => Self::Plain,
             _ => Self::Json,
         }
@@ -44,6 +44,10 @@ impl Escape {
                         '>' => escaped.push_str("&gt;"),
                         '"' => escaped.push_str("&quot;"),
                         '\'' => escaped.push_str("&#39;"),
+                        // Of these XML's readers would make a space or a line feed.
+                        '\n' => escaped.push_str("&#10;"),
+                        '\r' => escaped.push_str("&#13;"),
+                        '\t' => escaped.push_str("&#9;"),
                         c => escaped.push(c),
                     }
                     escaped

@@ -1,9 +1,16 @@
 //! The cases of the carrier, as data.
 
+use dripline_plugin_sdk::testing;
+use http_template::HttpTemplate;
+
+const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/cases");
+
 #[test]
 fn cases() {
-    dripline_plugin_sdk::testing::carrier_cases::<http_template::HttpTemplate>(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/cases"
-    ));
+    testing::carrier_cases::<HttpTemplate>(CASES);
+}
+
+#[test]
+fn webhooks() {
+    testing::webhook_cases::<HttpTemplate>(CASES);
 }
