@@ -16,8 +16,8 @@
 //! # Facts that shape it
 //! * There is no idempotency key, and no search: the class is *lost*. `Context` comes back with events, and holds
 //!   our reference.
-//! * Events leave through SNS, `EventBridge` or Firehose, none of which signs in a way that a plugin could check:
-//!   there is no webhook.
+//! * Events and contacts' messages leave through SNS, whose signatures a plugin cannot check: the secret part of the
+//!   callback's address is what protects them (`webhook`).
 //! * Temporary credentials are not supported, since their session token changes by the hour.
 //!
 //! [SendTextMessage]: https://docs.aws.amazon.com/pinpoint/latest/apireference_smsvoicev2/API_SendTextMessage.html
@@ -25,10 +25,11 @@
 
 mod errors;
 mod signature;
+mod webhook;
 
 use dripline_plugin_sdk::{
     Accepted, Carrier, DuplicateClass, Failure, Manifest, Outgoing, Request, Response,
-    SegmentRules, Setting, Settings, export_carrier,
+    SegmentRules, Setting, Settings, export_carrier, export_webhook,
 };
 use serde::{Deserialize, Serialize};
 
@@ -83,6 +84,7 @@ impl Carrier for AwsSms {
             )
             .origin("{api_base}")
             .duplicates(DuplicateClass::Lost)
+            .unsigned_webhooks()
             .max_characters(1_600)
             .segments(SegmentRules { max_segments: 10, ..SegmentRules::default() })
     }
@@ -121,3 +123,4 @@ impl Carrier for AwsSms {
 }
 
 export_carrier!(AwsSms);
+export_webhook!(AwsSms);

@@ -9,3 +9,8 @@ const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/cases");
 fn cases() {
     testing::carrier_cases::<AwsSms>(CASES);
 }
+
+#[test]
+fn webhooks() {
+    testing::webhook_cases::<AwsSms>(CASES);
+}
