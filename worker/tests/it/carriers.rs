@@ -12,12 +12,45 @@ use crate::support::{ACCOUNT_SID, PATIENCE, Stage, pause};
 
 const CONTACTS: usize = 6;
 
-/// The carrier, its settings beside `api_base`, and the name of its secret.
+/// The carrier, its settings beside `api_base` or with a `url`, whose `{origin}` stands for the simulator's, and the name
+/// of its secret.
 type Known = (&'static str, &'static [(&'static str, &'static str)], &'static str);
 
-const CARRIERS: [Known; 8] = [
+/// Twilio's API, as a route of `http-template` describes it.
+const BY_FORM: Known = (
+    "http-template",
+    &[
+        ("url", "{origin}/2010-04-01/Accounts/AC00000000000000000000000000000001/Messages.json"),
+        ("content_type", "application/x-www-form-urlencoded"),
+        ("body", "To={{to}}&From={{from}}&Body={{text}}"),
+        ("headers", "X-Dripline-Reference: {{reference}}"),
+        ("authorization", "basic"),
+        ("user", ACCOUNT_SID),
+        ("id_path", "/sid"),
+        ("code_path", "/code"),
+    ],
+    "password",
+);
+
+/// Telnyx'.
+const BY_JSON: Known = (
+    "http-template",
+    &[
+        ("url", "{origin}/v2/messages"),
+        ("body", r#"{"to":"{{to}}","from":"{{from}}","text":"{{text}}"}"#),
+        ("headers", "X-Dripline-Reference: {{reference}}"),
+        ("authorization", "bearer"),
+        ("id_path", "/data/id"),
+        ("code_path", "/errors/0/code"),
+    ],
+    "password",
+);
+
+const CARRIERS: [Known; 10] = [
     ("aws-sms", &[("region", "eu-central-1"), ("access_key_id", ACCOUNT_SID)], "secret_access_key"),
     ("bird", &[("workspace_id", ACCOUNT_SID), ("channel_id", "c1")], "access_key"),
+    BY_FORM,
+    BY_JSON,
     ("infobip", &[], "api_key"),
     ("plivo", &[("auth_id", ACCOUNT_SID)], "auth_token"),
     ("sinch", &[("service_plan_id", ACCOUNT_SID)], "api_token"),
@@ -29,7 +62,10 @@ const CARRIERS: [Known; 8] = [
 fn route((carrier, settings, secret): Known, origin: &str, reference: &str) -> Route {
     let mut all: BTreeMap<String, String> =
         settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    all.insert("api_base".to_owned(), origin.to_owned());
+    match all.get_mut("url") {
+        Some(url) => *url = url.replace("{origin}", origin),
+        None => drop(all.insert("api_base".to_owned(), origin.to_owned())),
+    }
     Route {
         carrier: Some(carrier.to_owned()),
         settings: all,
@@ -87,6 +123,26 @@ async fn what_a_bundled_carrier_took_and_did_not_say_is_found_out_as_its_class_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_gateway_took_and_did_not_say_waits_and_is_never_sent_again() {
+    let lost = "[[rules]]\nattempts = 1\nfault = \"reset-after\"\n";
+    for known in [BY_FORM, BY_JSON] {
+        let stage = Stage::with_faults(lost).await;
+        let route = route(known, &stage.carrier.origin(), "env:TEST_AUTH_TOKEN");
+        let scene = stage.enrol_on(route, vec![step(Duration::ZERO)], CONTACTS).await;
+        let worker = stage.worker().setting("WORKER__BREAKER__FAILURES", &100_000).start();
+        stage.wait_for(&scene, DeliveryState::Unknown, CONTACTS as u64).await;
+        // Nothing is known of what it could be asked, so that without a report only the deadline decides.
+        stage.sql("UPDATE attempts SET finished_at = finished_at - INTERVAL '72 hours'");
+        stage.wait_for(&scene, DeliveryState::Sent, CONTACTS as u64).await;
+        worker.stop().await;
+        let log = stage.carrier.log();
+        assert_eq!(log.len(), CONTACTS, "{log:?}");
+        assert!(log.iter().all(|entry| entry.accepted), "{log:?}");
+        stage.assert_invariants().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_secret_costs_nobody_a_message() {
     for known in CARRIERS {
         let carrier = known.0;
@@ -106,7 +162,8 @@ async fn a_wrong_secret_costs_nobody_a_message() {
             pause().await;
         }
         worker.stop().await;
-        assert!(stage.carrier.log().iter().all(|entry| !entry.accepted), "{carrier}");
+        let log = stage.carrier.log();
+        assert!(!log.is_empty() && log.iter().all(|entry| !entry.accepted), "{carrier}: {log:?}");
         assert_eq!(stage.count(&scene, DeliveryState::Failed).await, 0, "{carrier}");
         stage.assert_invariants().await;
     }

@@ -556,6 +556,7 @@ fn collect_plugins(home: &Path) -> PathBuf {
     for name in [
         "aws_sms.wasm",
         "bird.wasm",
+        "http_template.wasm",
         "infobip.wasm",
         "plivo.wasm",
         "sinch.wasm",
