@@ -11,7 +11,8 @@ const MISTAKES: Mistakes = Mistakes {
     recipient: (400, 0, "E400"),
     sender: (400, 0, "E400"),
     stopped: (403, 0, "E403"),
-    landline: (400, 0, "E400"),
+    // What is wrong with one message of several comes in an answer that is right as a whole.
+    landline: (200, 52, "REJECTED_INVALID_DESTINATION"),
 };
 
 pub(super) fn read(request: &Incoming<'_>) -> Result<(Submission, Mistakes), Refusal> {
@@ -52,6 +53,15 @@ pub(super) fn accepted(message: &Submission, id: &str) -> Value {
 }
 
 pub(super) fn refused(refusal: &Refusal) -> Value {
+    if refusal.status == 200 {
+        return json!({"bulkId": "1478260834465349756", "messages": [{
+            "messageId": "1478260834465349757",
+            "status": {
+                "groupId": 5, "groupName": "REJECTED", "id": refusal.code, "name": refusal.name,
+                "description": refusal.message,
+            },
+        }]});
+    }
     json!({
         "errorCode": refusal.name, "description": refusal.message, "action": "Check the request",
         "violations": [], "resources": [],

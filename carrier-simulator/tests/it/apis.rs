@@ -242,6 +242,17 @@ fn without(body: &Value, pointer: &str) -> Value {
 }
 
 #[tokio::test]
+async fn infobip_rejects_one_message_in_an_answer_that_is_right() {
+    let simulator = Running::start("").await;
+    let infobip = apis().into_iter().find(|api| api.name == "infobip").expect("listed");
+    let answer = infobip.send(&simulator, &[(infobip.to, "15005550009")]).await;
+    let status = answer.json()["messages"][0]["status"].clone();
+    assert_eq!((answer.status, &status["groupId"], &status["id"]), (200, &json!(5), &json!(52)));
+    let log = simulator.log();
+    assert_eq!((log[0].accepted, log[0].code), (false, Some(52)));
+}
+
+#[tokio::test]
 async fn faults_speak_each_carriers_language() {
     let plan = "[[rules]]\nfault = \"throttle\"\nretry_after_seconds = 3\n";
     let simulator = Running::start(plan).await;

@@ -142,6 +142,28 @@ async fn what_a_gateway_took_and_did_not_say_waits_and_is_never_sent_again() {
     }
 }
 
+/// One message's refusal comes in an answer that is 200 as a whole, beside those of others that are taken.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_infobip_rejects_with_200_fails_alone() {
+    let stage = Stage::new().await;
+    let known = CARRIERS.into_iter().find(|known| known.0 == "infobip").unwrap();
+    let route = route(known, &stage.carrier.origin(), "env:TEST_AUTH_TOKEN");
+    let scene = stage.enrol_on(route, vec![step(Duration::ZERO)], CONTACTS).await;
+    stage.sql(
+        "UPDATE contacts SET phone = '+15005550009'
+         WHERE contact_id = (SELECT min(contact_id) FROM contacts)",
+    );
+    let worker = stage.worker().start();
+    stage.wait_for(&scene, DeliveryState::Sent, CONTACTS as u64 - 1).await;
+    stage.wait_for(&scene, DeliveryState::Failed, 1).await;
+    worker.stop().await;
+    let log = stage.carrier.log();
+    assert_eq!(log.len(), CONTACTS, "{log:?}");
+    let refused: Vec<_> = log.iter().filter(|entry| !entry.accepted).collect();
+    assert!(matches!(refused[..], [entry] if entry.code == Some(52)), "{log:?}");
+    stage.assert_invariants().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_secret_costs_nobody_a_message() {
     for known in CARRIERS {
