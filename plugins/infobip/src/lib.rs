@@ -1,7 +1,8 @@
 //! The carrier `infobip`: Infobip's SMS API, version 3.
 //!
 //! One message is one `POST {api_base}/sms/3/messages` with JSON, as [Send SMS messages] documents it; the answer
-//! is 200 with a status for the message, whose group says whether it was taken. Read in November 2026.
+//! is 200 with a status for the message, whose group says whether it was taken. Checked in November 2026 against that
+//! page and Infobip's own client generated from its specification ([infobip-api-python-client]).
 //!
 //! # Settings
 //! | name | |
@@ -10,22 +11,27 @@
 //! | `api_key` | a secret: an API key that may send |
 //!
 //! # Facts that shape it
-//! * The message's id is ours to choose, and its log can be asked for by it ([logs]): the class is *query*. An
-//!   id that is given twice is no protection.
+//! * The message's id is ours to choose, of at most 200 characters, and its log can be asked for by it, for 48 hours
+//!   ([logs]): the class is *query*. An id that is given twice is refused, with a status of its own.
 //! * Numbers are written without a plus.
-//! * A refusal of one message comes with status 200 and the group REJECTED or UNDELIVERABLE ([response codes]).
+//! * A refusal of one message comes with status 200 and the group REJECTED or UNDELIVERABLE ([status codes]).
+//! * Of the group DELIVERED only `DELIVERED_TO_HANDSET` is an end; `DELIVERED_TO_OPERATOR` is on its way
+//!   ([lifecycle]).
 //! * Reports are not signed: the secret part of the callback's address is what protects them.
 //!
 //! [Send SMS messages]: https://www.infobip.com/docs/api/channels/sms/outbound-sms/send-sms-messages
-//! [logs]: https://www.infobip.com/docs/api/channels/sms/logs-and-status-reports/get-outbound-sms-message-logs
-//! [response codes]: https://www.infobip.com/docs/essentials/api-essentials/response-status-and-error-codes
+//! [infobip-api-python-client]: https://github.com/infobip/infobip-api-python-client
+//! [logs]: https://www.infobip.com/docs/api/channels/sms/logs-and-status-reports
+//! [status codes]: https://www.infobip.com/docs/essentials/api-essentials/response-status-and-error-codes
+//! [lifecycle]: https://www.infobip.com/docs/developer-resources/api-fundamentals/message-status-codes
 
 mod webhook;
 
 use dripline_plugin_sdk::Meaning::{Permanent, Retryable, Route, Throttled};
 use dripline_plugin_sdk::{
     Accepted, Carrier, Code, Codes, Failure, Lookup, Manifest, Outgoing, Question, Request,
-    Response, SegmentRules, Setting, Settings, export_carrier, export_lookup, export_webhook, http,
+    Response, SegmentRules, Setting, Settings, clock, export_carrier, export_lookup,
+    export_webhook, http,
 };
 use serde::{Deserialize, Serialize};
 
@@ -33,34 +39,56 @@ use serde::{Deserialize, Serialize};
 /// ends within a minute, and the rest is for its books.
 const FINAL_AFTER: u32 = 900;
 
-/// Ids of statuses, sorted by their text. The texts are ours.
+/// Seconds for which a message's log can be asked for, less an hour: 48 hours are documented.
+const LOGGED: u64 = 47 * 3_600;
+
+/// Ids of statuses that stand for a refusal or for a message that did not arrive, sorted by their text. From the
+/// [status codes] of November 2026, without those of voice, e-mail and push; the texts are ours.
+///
+/// [status codes]: https://www.infobip.com/docs/essentials/api-essentials/response-status-and-error-codes
 const STATUSES: Codes = Codes(&[
     Code("10", Permanent, "the recipient's number is on a do-not-disturb list"),
-    Code("11", Route, "the sender is blacklisted"),
+    Code("100", Retryable, "Infobip could not take the message"),
+    Code("11", Route, "the sender is not registered on the account"),
     Code("12", Route, "the account's credit is used up"),
-    Code("13", Route, "the sender is blacklisted"),
-    Code("14", Permanent, "the recipient's number is blacklisted"),
+    Code("13", Route, "the account blocks the sender"),
+    // By the operator or by the account; that the recipient asked for it is not said.
+    Code("14", Permanent, "the recipient's number is on a blocklist"),
+    Code("15", Permanent, "the message expired on its way"),
     Code("17", Route, "the account's credit has expired"),
-    Code("18", Permanent, "a trial account sends to registered numbers only"),
-    Code("19", Permanent, "there is no route to the recipient's network"),
-    Code("20", Throttled, "too many messages to the same recipient"),
+    Code("18", Permanent, "a test account sends to its registered number only"),
+    Code("19", Route, "the account is not set up to send messages"),
+    Code("20", Throttled, "too many messages to the same recipient within an hour"),
     Code("21", Retryable, "Infobip had an error of its own"),
-    Code("24", Permanent, "the text is not valid"),
+    Code("24", Permanent, "the text is not formatted correctly"),
     Code("25", Permanent, "the text is too long"),
+    Code("31", Permanent, "the message was not sent"),
     Code("4", Permanent, "the recipient's network refused the message"),
     Code("51", Permanent, "there is no recipient"),
     Code("52", Permanent, "the recipient's number is not valid"),
-    Code("6", Permanent, "the recipient's network is not allowed"),
-    Code("8", Permanent, "the prefix of the recipient's number is not known"),
+    Code("6", Permanent, "the recipient's network is not covered by the account"),
+    Code("8", Permanent, "the prefix or the length of the recipient's number is not known"),
+    Code("87", Permanent, "the message was blocked as fraud"),
     Code("9", Permanent, "the recipient's network did not deliver the message"),
 ]);
 
 /// The status of a message whose id was given before.
 const DUPLICATE: &str = "23";
 
-/// The groups of statuses whose messages were taken: pending and delivered. Statuses without a group come
-/// from older addresses.
-const TAKEN: [u32; 3] = [0, 1, 3];
+/// What the group of a status says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Group {
+    /// ACCEPTED and PENDING.
+    Pending,
+    /// UNDELIVERABLE.
+    Undeliverable,
+    /// DELIVERED.
+    Delivered,
+    /// EXPIRED.
+    Expired,
+    /// REJECTED.
+    Rejected,
+}
 
 /// The carrier.
 pub struct Infobip;
@@ -124,14 +152,29 @@ struct Taken {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Status {
-    #[serde(default)]
-    pub(crate) group_id: u32,
-    pub(crate) id: Option<u32>,
+    group_id: Option<u32>,
+    id: Option<u32>,
 }
 
 impl Status {
+    /// `None` when there is no group, or one that is not known.
+    pub(crate) fn group(&self) -> Option<Group> {
+        match self.group_id? {
+            0 | 1 => Some(Group::Pending),
+            2 => Some(Group::Undeliverable),
+            3 => Some(Group::Delivered),
+            4 => Some(Group::Expired),
+            5 => Some(Group::Rejected),
+            _ => None,
+        }
+    }
+
     pub(crate) fn code(&self) -> String {
-        self.id.map_or_else(|| format!("group-{}", self.group_id), |id| id.to_string())
+        match (self.id, self.group_id) {
+            (Some(id), _) => id.to_string(),
+            (None, Some(group)) => format!("group-{group}"),
+            (None, None) => "no-status".to_owned(),
+        }
     }
 }
 
@@ -145,7 +188,8 @@ fn authorised(request: Request) -> Request {
 
 fn refused(response: &Response) -> Failure {
     match response.status {
-        401 | 403 => Failure::retryable("unauthorized", "the API key is not valid").about_route(),
+        401 => Failure::retryable("unauthorized", "the API key is not valid").about_route(),
+        403 => Failure::retryable("forbidden", "the API key may not do this").about_route(),
         404 => Failure::retryable("not-found", "the origin is not the account's").about_route(),
         _ => Failure::from_status(response),
     }
@@ -191,15 +235,19 @@ impl Carrier for Infobip {
         let Some(taken) = answer.messages.into_iter().next() else {
             return Err(Failure::uncertain("no-message", "Infobip answered about no message"));
         };
-        if !TAKEN.contains(&taken.status.group_id) {
-            let code = taken.status.code();
-            if code == DUPLICATE {
+        let code = taken.status.code();
+        match taken.status.group() {
+            Some(Group::Pending | Group::Delivered) => {}
+            Some(Group::Undeliverable | Group::Expired | Group::Rejected) if code != DUPLICATE => {
+                return Err(STATUSES
+                    .failure(&code)
+                    .unwrap_or_else(|| Failure::permanent(code, "Infobip refused the message")));
+            }
+            Some(_) => {
                 let text = "the message's id is known, so that it may have been taken before";
                 return Err(Failure::uncertain(code, text));
             }
-            return Err(STATUSES
-                .failure(&code)
-                .unwrap_or_else(|| Failure::permanent(code, "Infobip refused the message")));
+            None => return Err(Failure::uncertain(code, "Infobip does not say what it did")),
         }
         if taken.message_id.is_empty() {
             return Err(Failure::uncertain("no-id", "Infobip took the message and gave it no id"));
@@ -217,7 +265,7 @@ impl Lookup for Infobip {
 
     fn lookup_outcome(
         _: &Settings,
-        _: &Question,
+        question: &Question,
         response: &Response,
     ) -> Result<Option<Accepted>, Failure> {
         if !response.is_success() {
@@ -225,8 +273,11 @@ impl Lookup for Infobip {
         }
         let Logs { results } = response.json()?;
         // Undeliverable and expired ones were taken, and billed.
-        let taken = results.into_iter().find(|found| found.status.group_id != 5);
+        let taken = results.into_iter().find(|found| found.status.group() != Some(Group::Rejected));
         match taken {
+            None if clock::now_seconds() > question.attempted_at_ms / 1_000 + LOGGED => {
+                Err(Failure::uncertain("log-expired", "Infobip's log does not reach back so far"))
+            }
             None => Ok(None),
             Some(taken) if taken.message_id.is_empty() => {
                 Err(Failure::uncertain("no-id", "Infobip has the message and gives no id"))

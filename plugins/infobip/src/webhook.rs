@@ -1,6 +1,6 @@
 //! What Infobip tells: [delivery reports] and [inbound messages], several in one request, unsigned.
 //!
-//! [delivery reports]: https://www.infobip.com/docs/api/channels/sms/logs-and-status-reports/receive-outbound-sms-message-reports
+//! [delivery reports]: https://www.infobip.com/docs/api/channels/sms/logs-and-status-reports
 //! [inbound messages]: https://www.infobip.com/docs/api/channels/sms/inbound-sms/receive-inbound-sms-messages
 
 use dripline_plugin_sdk::{
@@ -8,7 +8,7 @@ use dripline_plugin_sdk::{
 };
 use serde::Deserialize;
 
-use crate::{Infobip, STATUSES, Status};
+use crate::{Group, Infobip, STATUSES, Status};
 
 #[derive(Deserialize)]
 struct Told {
@@ -41,20 +41,16 @@ impl Webhook for Infobip {
                 heard.inbound.push(inbound);
                 continue;
             };
-            let progress = match status.group_id {
-                0 | 1 => Progress::Sent,
-                3 => Progress::Delivered,
-                2 | 4 | 5 => Progress::Undelivered,
-                _ => {
-                    log::write(log::Level::Info, "a message has a status that is not known");
-                    continue;
-                }
+            let code = status.code();
+            let Some(group) = status.group() else {
+                log::write(log::Level::Info, "a message has a status that is not known");
+                continue;
             };
+            let progress = progress(group, &code);
             // The id is the reference that we gave.
             let receipt =
                 Receipt::new(&*item.message_id, progress).reference(Some(&*item.message_id));
             heard.receipts.push(if progress == Progress::Undelivered {
-                let code = status.code();
                 let text = STATUSES.text(&code).unwrap_or("the message did not arrive");
                 receipt.because(code, text)
             } else {
@@ -62,5 +58,22 @@ impl Webhook for Infobip {
             });
         }
         Ok(heard)
+    }
+}
+
+/// How far the message has come. Only the handset's report is an end of the group DELIVERED, and only an operator's
+/// report one of EXPIRED: without any, the message left, and that is all that is known.
+fn progress(group: Group, id: &str) -> Progress {
+    const WAITING_DELIVERY: &str = "3";
+    const ENROUTE: &str = "7";
+    const DELIVERED_TO_OPERATOR: &str = "2";
+    const EXPIRED_DLR_UNKNOWN: &str = "29";
+    match (group, id) {
+        (Group::Pending, WAITING_DELIVERY | ENROUTE)
+        | (Group::Delivered, DELIVERED_TO_OPERATOR)
+        | (Group::Expired, EXPIRED_DLR_UNKNOWN) => Progress::Sent,
+        (Group::Pending, _) => Progress::Queued,
+        (Group::Delivered, _) => Progress::Delivered,
+        (Group::Undeliverable | Group::Expired | Group::Rejected, _) => Progress::Undelivered,
     }
 }
