@@ -1,7 +1,8 @@
 //! The carrier `sinch`: Sinch's SMS API.
 //!
 //! One message is one `POST {api_base}/xms/v1/{service_plan_id}/batches` with JSON, as [Batches] documents it;
-//! the answer is 201 with the batch's id, or an error with a code that is a word. Read in November 2026.
+//! the answer is 201 with the batch's id, or an error with a code that is a word ([statuses and codes]). Checked in
+//! November 2026 against these pages and Sinch's own clients ([Python], [Java]).
 //!
 //! # Settings
 //! | name | |
@@ -12,16 +13,23 @@
 //! | `api_base` | optional: the region's origin, or a simulator's |
 //!
 //! # Facts that shape it
-//! * There is no idempotency key, and batches are listed by `client_reference`, kept for 14 days: the class is
-//!   *query*. Each batch has one recipient, so that its id is the message's.
+//! * There is no idempotency key, and batches are listed by `client_reference`: the class is *query*. Each batch has
+//!   one recipient, so that its id is the message's. The list begins 24 hours ago unless a `start_date` is given, and
+//!   batches are kept for 14 days.
+//! * Codes are documented for 400 and 403 alone. None of them says that a recipient opted out or that the credit is
+//!   used up; that comes with reports, if at all.
 //! * Callbacks are signed by HMAC-SHA256 over body, nonce and timestamp ([callbacks]).
 //!
 //! [Batches]: https://developers.sinch.com/docs/sms/api-reference/sms/tag/Batches/
+//! [statuses and codes]: https://developers.sinch.com/docs/sms/api-reference/status-codes/
+//! [Python]: https://github.com/sinch/sinch-sdk-python
+//! [Java]: https://github.com/sinch/sinch-sdk-java
 //! [callbacks]: https://developers.sinch.com/docs/sms/api-reference/sms/tag/Webhooks/
 
 mod webhook;
 
-use dripline_plugin_sdk::Meaning::{Permanent, Route, Stopped};
+use dripline_plugin_sdk::Meaning::{Permanent, Route};
+use dripline_plugin_sdk::clock::{self, Utc};
 use dripline_plugin_sdk::{
     Accepted, Carrier, Code, Codes, Failure, Lookup, Manifest, Outgoing, Question, Request,
     Response, SegmentRules, Setting, Settings, export_carrier, export_lookup, export_webhook, http,
@@ -34,19 +42,20 @@ const API_BASE: &str = "https://us.sms.api.sinch.com";
 /// ends within a minute, and the rest is for its books.
 const FINAL_AFTER: u32 = 900;
 
+/// Seconds for which a batch can be asked for, less an hour: 14 days are documented.
+const KEPT: u64 = 14 * 86_400 - 3_600;
+
+/// Seconds by which our clock and Sinch's may differ.
+const SKEW: u64 = 3_600;
+
 /// Sorted by their text. The texts are ours.
 const CODES: Codes = Codes(&[
-    Code("account_disabled", Route, "the service plan is disabled"),
-    Code("forbidden_recipient", Stopped, "the recipient may not be written to"),
-    Code("forbidden_request", Route, "the service plan may not do this"),
-    Code("forbidden_sender", Route, "the sender does not belong to the service plan"),
-    Code("insufficient_balance", Route, "the account's credit is used up"),
     Code("missing_callback_url", Route, "a report is wanted and there is no callback"),
     Code("syntax_constraint_violation", Permanent, "a parameter is missing or out of range"),
     Code("syntax_invalid_json", Permanent, "the request is not understood"),
     Code("syntax_invalid_parameter_format", Permanent, "the recipient's number is not valid"),
-    Code("unauthorized", Route, "the API token is not valid"),
-    Code("unknown_service_plan", Route, "the service plan does not exist"),
+    Code("unknown_campaign", Route, "the sender does not belong to the campaign"),
+    Code("unknown_group", Permanent, "the recipient is a group that does not exist"),
 ]);
 
 /// The carrier.
@@ -98,12 +107,15 @@ fn refused(response: &Response) -> Failure {
     let code = response.json::<Problem>().map(|problem| problem.code).unwrap_or_default();
     match (CODES.failure(&code), response.status) {
         (Some(failure), _) => failure.retry_after_ms(response.retry_after_ms()),
-        (None, 401 | 403) => {
-            Failure::retryable("unauthorized", "the API token is not valid").about_route()
+        (None, 401) => {
+            let text = "the API token is not valid for the service plan";
+            Failure::retryable("http-401", text).about_route()
+        }
+        (None, 403) => {
+            Failure::retryable("http-403", "the service plan may not do this").about_route()
         }
         (None, 404) => {
-            Failure::retryable("unknown_service_plan", "the service plan does not exist")
-                .about_route()
+            Failure::retryable("http-404", "the service plan does not exist").about_route()
         }
         (None, _) => by_status,
     }
@@ -157,13 +169,18 @@ impl Carrier for Sinch {
 impl Lookup for Sinch {
     fn lookup_request(settings: &Settings, question: &Question) -> Result<Request, Failure> {
         let reference = http::path_segment(&question.reference);
-        Ok(Request::get(format!("{}?client_reference={reference}", url(settings)?))
+        let since = Utc::of((question.attempted_at_ms / 1_000).saturating_sub(SKEW));
+        let Utc { year, month, day, hour, minute, second } = since;
+        let since = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.000Z");
+        let since = http::path_segment(&since);
+        let url = url(settings)?;
+        Ok(Request::get(format!("{url}?client_reference={reference}&start_date={since}"))
             .bearer("api_token"))
     }
 
     fn lookup_outcome(
         _: &Settings,
-        _: &Question,
+        question: &Question,
         response: &Response,
     ) -> Result<Option<Accepted>, Failure> {
         if !response.is_success() {
@@ -171,6 +188,10 @@ impl Lookup for Sinch {
         }
         let Batches { batches } = response.json()?;
         let Some(batch) = batches.into_iter().find(|batch| !batch.canceled) else {
+            if clock::now_seconds() > question.attempted_at_ms / 1_000 + KEPT {
+                let text = "Sinch does not keep batches for so long";
+                return Err(Failure::uncertain("batch-expired", text));
+            }
             return Ok(None);
         };
         if batch.id.is_empty() {

@@ -1,6 +1,8 @@
-//! What Sinch tells: reports on batches and recipients, and messages from contacts ([callbacks]).
+//! What Sinch tells: reports on batches and recipients, and messages from contacts ([callbacks]), with codes of the
+//! [delivery reports].
 //!
 //! [callbacks]: https://developers.sinch.com/docs/sms/api-reference/sms/tag/Webhooks/
+//! [delivery reports]: https://developers.sinch.com/docs/sms/api-reference/sms/tag/Delivery-reports/
 
 use dripline_plugin_sdk::{
     Hash, Heard, Hook, Inbound, Progress, Receipt, Rejection, Settings, Webhook, clock, encoding,
@@ -69,7 +71,7 @@ impl Webhook for Sinch {
                 .reference(Some(told.client_reference.as_str()));
             Some(match (progress, status.code) {
                 (Progress::Undelivered, Some(code)) => {
-                    receipt.because(code.to_string(), "the message did not arrive")
+                    receipt.because(code.to_string(), reason(code))
                 }
                 _ => receipt,
             })
@@ -78,19 +80,37 @@ impl Webhook for Sinch {
     }
 }
 
+/// Sinch's pages write statuses as `Delivered`, its clients as `DELIVERED`.
 fn progress(status: &str) -> Option<Progress> {
-    match status {
-        "Queued" | "Scheduled" => Some(Progress::Queued),
+    match status.to_ascii_lowercase().as_str() {
+        "queued" | "scheduled" => Some(Progress::Queued),
         // The network gave no report: it left, and that is all that is known.
-        "Dispatched" | "Unknown" => Some(Progress::Sent),
-        "Delivered" => Some(Progress::Delivered),
-        "Aborted" | "Cancelled" | "Deleted" | "Expired" | "Failed" | "Rejected" => {
+        "dispatched" | "unknown" => Some(Progress::Sent),
+        "delivered" => Some(Progress::Delivered),
+        "aborted" | "cancelled" | "deleted" | "expired" | "failed" | "rejected" => {
             Some(Progress::Undelivered)
         }
         _ => {
             log::write(log::Level::Info, "a message has a status that is not known");
             None
         }
+    }
+}
+
+/// What a delivery report's code says. Those of pictures are left out.
+fn reason(code: u32) -> &'static str {
+    match code {
+        402 => "the message could not be routed",
+        403 => "Sinch had an error of its own",
+        404 => "the message could not be delivered for the moment",
+        406 => "the message expired on its way",
+        407 => "the message was canceled",
+        408 => "the message was refused",
+        410 => "there is no sender for the recipient",
+        411 => "the message has too many parts",
+        412 => "the account may not send to this region",
+        413 => "the account is blocked, or its credit is used up",
+        _ => "the message did not arrive",
     }
 }
 
