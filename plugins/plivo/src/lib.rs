@@ -1,7 +1,8 @@
 //! The carrier `plivo`: Plivo's Message API.
 //!
 //! One message is one `POST {api_base}/v1/Account/{auth_id}/Message/` with JSON, as [Send a message] documents
-//! it; the answer is 202 with the message's UUID, or an error that is a sentence. Read in November 2026.
+//! it; the answer is 202 with the message's UUID, or an error that is a sentence. Checked in November 2026 against the
+//! documentation and Plivo's own client ([plivo-python]).
 //!
 //! # Settings
 //! | name | |
@@ -12,10 +13,13 @@
 //!
 //! # Facts that shape it
 //! * There is no idempotency key and no search by a reference of ours: the class is *lost*.
-//! * A refusal has no code, only a sentence that may quote the number: the status decides.
+//! * A refusal has no code, only a sentence that may quote the number: the status decides. A 403 means that the
+//!   recipient's country is not enabled in the account's geo permissions, which is what plivo-python makes of it.
+//!   Opt-outs, filters and an empty balance come with reports.
 //! * Webhooks are forms, signed in version 3 ([signatures]).
 //!
 //! [Send a message]: https://www.plivo.com/docs/messaging/api/message#send-a-message
+//! [plivo-python]: https://github.com/plivo/plivo-python
 //! [signatures]: https://www.plivo.com/docs/messaging/concepts/signature-validation
 
 mod webhook;
@@ -92,10 +96,11 @@ impl Carrier for Plivo {
             };
         }
         Err(match response.status {
-            401 | 403 => {
+            401 => {
                 Failure::retryable("http-401", "the Auth ID and the Auth Token do not fit together")
                     .about_route()
             }
+            403 => Failure::permanent("http-403", "the account may not send to this country"),
             402 => Failure::retryable("http-402", "the account's credit is used up").about_route(),
             404 => Failure::retryable("http-404", "the account does not exist").about_route(),
             _ => Failure::from_status(response),

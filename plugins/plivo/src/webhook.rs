@@ -17,23 +17,25 @@ use crate::Plivo;
 /// Sorted by their text. From [error codes](https://www.plivo.com/docs/messaging/troubleshooting/error-codes), as
 /// of November 2026; the texts are ours.
 const CODES: Codes = Codes(&[
-    Code("10", Permanent, "the message cannot be sent"),
-    Code("100", Permanent, "the message was too long on its way"),
+    Code("10", Permanent, "the recipient's carrier found the message not valid"),
+    Code("100", Permanent, "the recipient's network does not support the message"),
     Code("1000", Permanent, "the message failed for a reason that is not known"),
-    Code("110", Permanent, "the message was filtered as unwanted"),
-    Code("20", Permanent, "the recipient's network refused the sender"),
+    Code("110", Permanent, "the text is too long"),
+    Code("20", Retryable, "the recipient's network had an error"),
     Code("200", Stopped, "the recipient opted out of this sender"),
-    Code("30", Permanent, "the recipient's number is not valid"),
-    Code("300", Permanent, "the message could not be sent"),
-    Code("40", Permanent, "the recipient's number cannot be reached by this sender"),
+    Code("201", Permanent, "a toll-free sender of the United States cannot reach Canada"),
+    Code("30", Permanent, "the message was filtered as unwanted"),
+    Code("300", Retryable, "the message could not be handed on"),
+    Code("40", Route, "the sender is not valid, or not the account's"),
     Code("420", Permanent, "the message waited too long"),
-    Code("450", Permanent, "the account may not send to this region"),
-    Code("50", Permanent, "the message was blocked as unwanted"),
-    Code("60", Permanent, "the recipient's number is not in service"),
-    Code("70", Retryable, "the recipient's phone cannot be reached now"),
-    Code("80", Permanent, "the recipient's number is a landline"),
-    Code("90", Retryable, "the recipient's network had an error"),
+    Code("450", Permanent, "the account may not send to this country"),
+    Code("50", Permanent, "the recipient's number is not valid or takes no messages"),
+    Code("60", Permanent, "sender and recipient answer each other without an end"),
+    Code("70", Permanent, "the recipient's number is not in service"),
+    Code("80", Retryable, "the recipient's phone cannot be reached now"),
+    Code("90", Permanent, "there is no route to the recipient"),
     Code("900", Route, "the account's credit is used up"),
+    Code("910", Route, "the account is disabled"),
 ]);
 
 impl Webhook for Plivo {
