@@ -1,7 +1,8 @@
 //! The carrier `aws-sms`: AWS End User Messaging SMS, version 2.
 //!
 //! One message is one call of [SendTextMessage] in JSON, signed in [version 4] with the host's keyed hashes; the
-//! answer is 200 with the message's id, or an error with a type. Read in November 2026.
+//! answer is 200 with the message's id, or an error with a type and often a reason. Checked in November 2026 against
+//! the service's own model in [botocore].
 //!
 //! # Settings
 //! | name | |
@@ -21,6 +22,7 @@
 //! * Temporary credentials are not supported, since their session token changes by the hour.
 //!
 //! [SendTextMessage]: https://docs.aws.amazon.com/pinpoint/latest/apireference_smsvoicev2/API_SendTextMessage.html
+//! [botocore]: https://github.com/boto/botocore/tree/develop/botocore/data/pinpoint-sms-voice-v2
 //! [version 4]: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 
 mod errors;
