@@ -1,15 +1,17 @@
 //! Vonage's error codes and what they mean for a message.
 //!
-//! From the [error list] of the Messages API, as of November 2026. The texts are ours.
+//! From the lists of the [Messages API] and of [all APIs], as of November 2026, without those that concern other
+//! channels than SMS. The texts are ours.
 //!
-//! [error list]: https://developer.vonage.com/en/api-errors/messages
+//! [Messages API]: https://developer.vonage.com/en/api-errors/messages
+//! [all APIs]: https://developer.vonage.com/en/api-errors
 
-use dripline_plugin_sdk::Meaning::{Permanent, Retryable, Route, Throttled};
+use dripline_plugin_sdk::Meaning::{Permanent, Retryable, Route, Stopped, Throttled};
 use dripline_plugin_sdk::{Code, Codes, Failure, Response};
 use serde::Deserialize;
 
-/// Sorted by code. What Vonage calls a barred number may be one that opted out or one that nobody may write
-/// to, so that it does not count as a stop.
+/// Sorted by code. A barred number (1050) is one that nobody may write to; one that sent STOP has a code of its own
+/// (1240).
 pub(crate) const CODES: Codes = Codes(&[
     Code("1000", Throttled, "too many requests at once"),
     Code("1010", Permanent, "a parameter is missing"),
@@ -18,7 +20,7 @@ pub(crate) const CODES: Codes = Codes(&[
     Code("1040", Permanent, "the recipient's number is not known to any network"),
     Code("1050", Permanent, "the recipient's number is barred"),
     Code("1060", Route, "the account is barred"),
-    Code("1070", Route, "the account's credit is used up"),
+    Code("1070", Route, "the account's quota is used up"),
     Code("1080", Route, "the account may not use this API"),
     Code("1090", Permanent, "the text is too long"),
     Code("1100", Retryable, "the message could not be handed on"),
@@ -28,15 +30,60 @@ pub(crate) const CODES: Codes = Codes(&[
     Code("1170", Permanent, "the recipient's number is not valid"),
     Code("1180", Retryable, "the recipient's phone cannot be reached now"),
     Code("1190", Permanent, "the recipient's number is no longer in service"),
+    Code("1200", Permanent, "the recipient's number is between two networks"),
     Code("1210", Permanent, "the message was filtered as unwanted"),
-    Code("1220", Permanent, "the recipient's handset has no place for the message"),
-    Code("1230", Permanent, "the recipient's network refused the message"),
-    Code("1240", Permanent, "the recipient's number takes no messages"),
+    Code("1220", Retryable, "the recipient's handset is busy"),
+    Code("1230", Retryable, "the recipient's network had an error"),
+    Code("1240", Stopped, "the recipient opted out"),
+    Code("1241", Throttled, "too many messages to the same recipient"),
+    Code("1242", Route, "the number pool does not exist"),
     Code("1250", Permanent, "the recipient's network cannot be reached"),
+    Code("1251", Permanent, "there is no route to the recipient's network"),
     Code("1260", Permanent, "the recipient's network cannot be reached"),
-    Code("1280", Permanent, "the recipient's network blocks this sender or number"),
-    Code("1290", Permanent, "the recipient's plan does not allow messages"),
+    Code("1270", Permanent, "the message is not suitable for the recipient's age"),
+    Code("1280", Permanent, "the recipient's network blocks this message"),
+    Code("1282", Permanent, "the message is blocked for its content"),
+    Code("1290", Permanent, "the recipient's plan has no credit for the message"),
+    Code("1330", Permanent, "the recipient's network did not deliver the message"),
+    Code("1331", Retryable, "the recipient's network does not answer"),
+    Code("1360", Permanent, "the message waited too long"),
+    Code("1420", Route, "the sender is not valid"),
+    Code("1430", Permanent, "the recipient's number is not valid"),
+    Code("1450", Permanent, "the reference is longer than 100 characters"),
+    Code("1460", Throttled, "the campaign's messages for today are used up"),
+    Code("1461", Throttled, "the recipient's network takes no more messages for now"),
+    Code("1470", Permanent, "the message was blocked as fraud"),
+    Code("1472", Throttled, "too many messages at once, which looks like fraud"),
+    Code("1473", Permanent, "the message was blocked as fraud"),
+    Code("1474", Permanent, "the account blocks the recipient's country"),
+    Code("1475", Permanent, "the account blocks the recipient's network"),
+    Code("1476", Route, "the sender may not send messages"),
+    Code("1480", Route, "the entity's registration is missing or wrong"),
+    Code("1481", Route, "the sender's registration is missing or wrong"),
+    Code("1482", Permanent, "the text is not registered"),
+    Code("1483", Permanent, "the recipient's consent is not registered"),
+    Code("1484", Route, "the sender does not fulfil the regulations"),
+    Code("1490", Permanent, "parts of the message got no report"),
+    Code("2001", Permanent, "the message was blocked as fraud"),
+    Code("account-suspended", Route, "the account is suspended"),
+    Code("application-suspended", Route, "the application is suspended"),
+    Code("forbidden", Route, "the account may not do this"),
+    Code("invalid-api-key", Route, "the key is not valid"),
+    Code("invalid-ip", Route, "this machine's address is not on the account's list"),
+    Code("invalid-signature", Route, "the signature is not valid"),
+    Code("jwt-expired", Route, "the token has expired"),
+    Code("jwt-revoked", Route, "the token was revoked"),
+    Code("low-balance", Route, "the account's credit is used up"),
+    Code("multiple-auth-methods", Route, "the request has several credentials"),
+    Code("not-found", Route, "the account or the address does not exist"),
+    Code("throttled", Throttled, "too many requests at once"),
+    Code("unauthorized", Route, "the key and the secret do not fit together"),
+    Code("unavailable-legal", Permanent, "Vonage may not serve this region"),
+    Code("unprovisioned", Route, "the account may not use this API"),
 ]);
+
+/// A message that was sent before: no refusal of this one can be told from it.
+const ALREADY_SENT: &str = "1320";
 
 #[derive(Deserialize)]
 struct Problem {
@@ -53,6 +100,9 @@ pub(crate) fn refused(response: &Response) -> Failure {
     }
     let kind = response.json::<Problem>().map(|problem| problem.kind).unwrap_or_default();
     let code = kind.rsplit_once('#').map_or("", |(_, code)| code);
+    if code == ALREADY_SENT {
+        return Failure::uncertain(code, "Vonage sent the message before");
+    }
     match (CODES.failure(code), response.status) {
         (Some(failure), _) => failure.retry_after_ms(response.retry_after_ms()),
         (None, 401 | 403) => {

@@ -1,8 +1,8 @@
 //! The carrier `vonage`: Vonage's Messages API, version 1.
 //!
 //! One message is one `POST {api_base}/v1/messages` with JSON, as the [Messages API] documents it; the answer is
-//! 202 with the message's UUID, or a problem (RFC 7807) whose type ends in a code of the [error list]. Read in
-//! November 2026.
+//! 202 with the message's UUID, or a problem (RFC 7807) whose type ends in a code of the [error list]. Checked in
+//! November 2026 against these pages and Vonage's own client ([vonage-python-sdk]).
 //!
 //! # Settings
 //! | name | |
@@ -15,12 +15,13 @@
 //! # Facts that shape it
 //! * There is no idempotency key and no search by our reference, which is given as `client_ref` and comes back
 //!   with reports: the class is *lost*.
-//! * Numbers are written without a plus.
+//! * Numbers are written without a plus, and the reference has at most 100 characters.
 //! * Webhooks carry a JSON web token, signed by HS256, whose claim `payload_hash` is the SHA-256 of the body
 //!   ([signed webhooks]).
 //!
 //! [Messages API]: https://developer.vonage.com/en/api/messages
 //! [error list]: https://developer.vonage.com/en/api-errors/messages
+//! [vonage-python-sdk]: https://github.com/Vonage/vonage-python-sdk
 //! [signed webhooks]: https://developer.vonage.com/en/getting-started/concepts/webhooks#decoding-signed-webhooks
 
 mod errors;
