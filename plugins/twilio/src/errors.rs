@@ -1,7 +1,7 @@
 //! Twilio's error codes and what they mean for a message.
 //!
-//! From the [error dictionary](https://www.twilio.com/docs/api/errors), as of November 2026. The texts
-//! are ours. Twilio splits codes up now and then ([July 2024]), so that an unknown one is judged by its
+//! From the [error dictionary](https://www.twilio.com/docs/api/errors), where each code has a page of its own, as of
+//! November 2026. The texts are ours. Twilio splits codes up now and then ([July 2024]), so that an unknown one is judged by its
 //! status.
 //!
 //! [July 2024]: https://www.twilio.com/en-us/changelog/updates-to-the-error-code-dictionary-to-clarify-number-validatio
@@ -59,10 +59,19 @@ pub(crate) const CODES: Codes = Codes(&[
         "the recipient's number is a landline or its network cannot be reached",
     ),
     Code("30007", Permanent, "the message was filtered as unwanted"),
+    Code("30010", Permanent, "the message would cost more than is allowed"),
+    Code("30017", Retryable, "the recipient's network is congested"),
+    Code("30018", Route, "the recipient's carrier wants the sender's name registered"),
+    Code("30019", Permanent, "the message is too large for the recipient's carrier"),
     Code("30022", Throttled, "the campaign's rate is used up"),
     Code("30023", Throttled, "the campaign's messages for today are used up"),
+    Code("30024", Route, "the recipient's carrier does not know the sender's number"),
+    Code("30027", Throttled, "the brand's messages for today are used up"),
     Code("30032", Route, "the toll-free sender is not verified"),
+    Code("30033", Route, "the campaign is suspended"),
     Code("30034", Route, "the sender is not registered with a campaign"),
+    Code("30035", Route, "the sender is still being set up"),
+    Code("30450", Permanent, "the message was blocked as fraud"),
     Code("30610", Throttled, "the recipient's local law allows no message at this hour"),
     Code("30615", Throttled, "the recipient's local law allows no message at this hour"),
 ]);
