@@ -203,32 +203,54 @@ pub(crate) fn plugin_reason(error: &PluginError) -> Reason {
 }
 
 /// Text that a plugin or a carrier wrote, of at most `most` characters, on one line, and without
-/// anything that looks like a phone number. Seven digits in a row are the fewest that are masked.
+/// anything that looks like a phone number: seven digits in a row and more, or behind a plus as many in groups, as
+/// people write them (E.123: spaces, and what many use instead).
 pub(crate) fn masked(text: &str, most: usize) -> String {
-    const FEWEST: usize = 7;
-    let mut masked = String::with_capacity(text.len().min(most));
-    let mut digits = String::new();
-    let flush = |digits: &mut String, masked: &mut String| {
-        if digits.len() >= FEWEST {
-            if masked.ends_with('+') {
-                masked.pop();
+    let line: Vec<char> =
+        text.chars().take(most).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let mut masked = String::with_capacity(line.len());
+    let mut at = 0;
+    while let Some(character) = line.get(at) {
+        match number_at(&line[at..]) {
+            Some(length) => {
+                masked.push_str("[number]");
+                at += length;
             }
-            masked.push_str("[number]");
-        } else {
-            masked.push_str(digits);
+            // What is left of a row of digits is no number either.
+            None if character.is_ascii_digit() => {
+                let digits = line[at..].iter().take_while(|c| c.is_ascii_digit());
+                let before = at;
+                at += digits.count();
+                masked.extend(&line[before..at]);
+            }
+            None => {
+                masked.push(*character);
+                at += 1;
+            }
         }
-        digits.clear();
-    };
-    for character in text.chars().take(most) {
-        if character.is_ascii_digit() {
-            digits.push(character);
-            continue;
-        }
-        flush(&mut digits, &mut masked);
-        masked.push(if character.is_control() { ' ' } else { character });
     }
-    flush(&mut digits, &mut masked);
     masked
+}
+
+/// How many characters a phone number has that begins here.
+fn number_at(line: &[char]) -> Option<usize> {
+    /// Fewer are an amount, a code or a year.
+    const FEWEST: usize = 7;
+    /// Between two groups of digits, as in `+1 (202) 555-0100`.
+    const LONGEST_GAP: usize = 2;
+    let is_grouped = line.first() == Some(&'+');
+    let (mut digits, mut end, mut gap) = (0, 0, 0);
+    for (place, character) in line.iter().enumerate().skip(usize::from(is_grouped)) {
+        match character {
+            '0'..='9' => {
+                digits += 1;
+                (end, gap) = (place + 1, 0);
+            }
+            ' ' | '-' | '.' | '/' | '(' | ')' if is_grouped && gap < LONGEST_GAP => gap += 1,
+            _ => break,
+        }
+    }
+    (digits >= FEWEST).then_some(end)
 }
 
 /// `Retry-After` in seconds, or as a date, which is compared with the answer's own `Date`.

@@ -161,6 +161,11 @@ fn masking_keeps_short_numbers_and_one_line() {
     for (text, expected) in [
         ("call 5551234567 now", "call [number] now"),
         ("+4915112345678", "[number]"),
+        ("to +1 (202) 555-0100, +49 30 1234567.", "to [number], [number]."),
+        ("+ 1 2 3 4 5 6 7", "[number]"),
+        ("+12 apples and 1 + 234567", "+12 apples and 1 + 234567"),
+        ("on 2026-03-01 10:00, 555-0100", "on 2026-03-01 10:00, 555-0100"),
+        ("123456 and 1234567", "123456 and [number]"),
         ("error 21610", "error 21610"),
         ("a\nb", "a b"),
     ] {
