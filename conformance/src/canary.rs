@@ -81,9 +81,10 @@ pub(crate) fn signatures(secrets: &Map, messages: &[&[u8]]) -> Vec<String> {
             let key = hmac::Key::new(algorithm, secret.as_bytes());
             for message in messages {
                 let tag = hmac::sign(&key, message);
-                let hex: String = tag.as_ref().iter().map(|octet| format!("{octet:02x}")).collect();
+                let digits = tag.as_ref().iter().map(|octet| format!("{octet:02x}"));
+                let hex = digits.fold(String::new(), |hex, digits| hex + &digits);
                 written.extend([hex.to_uppercase(), hex]);
-                written.extend([STANDARD_NO_PAD.encode(&tag), URL_SAFE_NO_PAD.encode(&tag)]);
+                written.extend([STANDARD_NO_PAD.encode(tag), URL_SAFE_NO_PAD.encode(tag)]);
             }
         }
     }

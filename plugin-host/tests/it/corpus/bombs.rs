@@ -28,8 +28,9 @@ pub(super) const ROWS: &[(&str, usize, bool)] = &[
 
 fn bomb() -> Vec<u8> {
     let mut part = GzEncoder::new(Vec::new(), Compression::best());
+    let zeros = vec![0; MIB];
     for _ in 0..PART / MIB {
-        part.write_all(&[0; MIB]).unwrap();
+        part.write_all(&zeros).unwrap();
     }
     part.finish().unwrap().repeat(PARTS)
 }
