@@ -94,8 +94,8 @@ fn forms_of(value: &str) -> BTreeSet<Vec<u8>> {
         forms.insert(hex.to_ascii_uppercase().into_bytes());
         forms.insert(hex.into_bytes());
     }
-    for (is_escaped, names_quotes) in XML_ESCAPES {
-        forms.extend(xml_texts(value, is_escaped, names_quotes).map(String::into_bytes));
+    for is_escaped in XML_ESCAPES {
+        forms.extend(xml_texts(value, is_escaped).map(String::into_bytes));
     }
     for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
         for lead in 0..3_usize {
@@ -143,26 +143,20 @@ fn json_strings(value: &str, is_escaped: fn(char) -> bool) -> [String; 4] {
     [string(true, true), string(true, false), string(false, true), string(false, false)]
 }
 
-/// Which characters XML libraries escape besides `&` and `<`, in texts and in attributes, and whether they have names
-/// for the quotes; most do not write beyond ASCII by numbers, the host itself does.
-const XML_ESCAPES: [(fn(char) -> bool, bool); 8] = [
-    (|_| false, true),
-    (|letter| letter == '>', true),
-    (|letter| letter == '"', true),
-    (|letter| matches!(letter, '>' | '"'), true),
-    (|letter| matches!(letter, '>' | '"' | '\''), true),
-    (|letter| matches!(letter, '>' | '"' | '\''), false),
-    (|letter| matches!(letter, '>' | '"' | '\'') || !letter.is_ascii(), true),
-    (|letter| matches!(letter, '>' | '"' | '\'') || !letter.is_ascii(), false),
+/// Which characters XML libraries escape besides `&` and `<`, in texts and in attributes. Beyond ASCII it is the host
+/// that does.
+const XML_ESCAPES: [fn(char) -> bool; 6] = [
+    |_| false,
+    |letter| letter == '>',
+    |letter| letter == '"',
+    |letter| matches!(letter, '>' | '"'),
+    |letter| matches!(letter, '>' | '"' | '\''),
+    |letter| matches!(letter, '>' | '"' | '\'') || !letter.is_ascii(),
 ];
 
-/// A text of XML (section 2.4) that escapes what it must and `is_escaped`, by names or by decimal or hexadecimal
-/// numbers. The apostrophe, whose name HTML did not have, is a number with some who name the other quote.
-fn xml_texts(
-    value: &str,
-    is_escaped: fn(char) -> bool,
-    names_quotes: bool,
-) -> impl Iterator<Item = String> {
+/// A text of XML (section 2.4) that escapes what it must and `is_escaped`, by numbers in every notation. The quotes may
+/// have names; the apostrophe's, which HTML did not have, some leave out.
+fn xml_texts(value: &str, is_escaped: fn(char) -> bool) -> impl Iterator<Item = String> {
     let number = |letter: char, notation: Notation| {
         let code = u32::from(letter);
         match notation {
@@ -171,20 +165,21 @@ fn xml_texts(
             Notation::UpperHex => format!("&#x{code:X};"),
         }
     };
-    let text = move |(notation, names_apostrophe): (Notation, bool)| {
+    let text = move |(notation, named): (Notation, &str)| {
         let escape = |letter: char| match letter {
             '&' => "&amp;".to_owned(),
             '<' => "&lt;".to_owned(),
             '>' if is_escaped('>') => "&gt;".to_owned(),
-            '"' if is_escaped('"') && names_quotes => "&quot;".to_owned(),
-            '\'' if is_escaped('\'') && names_quotes && names_apostrophe => "&apos;".to_owned(),
+            '"' if is_escaped('"') && named.contains('"') => "&quot;".to_owned(),
+            '\'' if is_escaped('\'') && named.contains('\'') => "&apos;".to_owned(),
             _ if is_escaped(letter) => number(letter, notation),
             _ => letter.to_string(),
         };
         value.chars().map(escape).collect::<String>()
     };
     let notations = [Notation::Decimal, Notation::LowerHex, Notation::UpperHex];
-    notations.into_iter().flat_map(|notation| [(notation, false), (notation, true)]).map(text)
+    let with_names = |notation| ["", "\"", "\"'"].map(|named| (notation, named));
+    notations.into_iter().flat_map(with_names).map(text)
 }
 
 #[derive(Clone, Copy)]
