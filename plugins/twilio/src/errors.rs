@@ -26,6 +26,7 @@ pub(crate) const CODES: Codes = Codes(&[
     Code("21266", Permanent, "the recipient is the sender"),
     Code("21267", Route, "the account may not send from a name"),
     Code("21408", Permanent, "the account may not send to this region"),
+    Code("21601", Route, "the sender is not a number that can send messages"),
     Code("21602", Permanent, "the text is empty"),
     Code("21603", Route, "there is no sender"),
     Code("21604", Permanent, "there is no recipient"),
@@ -73,7 +74,6 @@ pub(crate) const CODES: Codes = Codes(&[
     Code("30035", Route, "the sender is still being set up"),
     Code("30450", Permanent, "the message was blocked as fraud"),
     Code("30610", Throttled, "the recipient's local law allows no message at this hour"),
-    Code("30615", Throttled, "the recipient's local law allows no message at this hour"),
 ]);
 
 #[derive(Deserialize)]
