@@ -109,7 +109,12 @@ impl Api {
 
     /// Whether it keeps what was asked for under a key.
     pub(crate) fn keeps_keys(self) -> bool {
-        self == Self::Bird
+        self == Self::Telnyx
+    }
+
+    /// Whether a key may look like this.
+    pub(crate) fn takes_key(self, key: &str) -> bool {
+        self != Self::Telnyx || telnyx::is_key(key)
     }
 
     /// Whether the request speaks for the account.

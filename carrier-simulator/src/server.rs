@@ -213,7 +213,7 @@ impl Carrier {
         let headers = request.headers;
         let (message, judged) = self.judge(door, account, request);
         let judged = judged.and_then(|segments| match beyond::key(door, headers)? {
-            Some(key) => Ok((segments, self.memory.recall(key, body)?)),
+            Some(key) => Ok((segments, self.memory.recall(door, key, body)?)),
             None => Ok((segments, None)),
         });
         let replayed = judged.as_ref().is_ok_and(|(_, kept)| kept.is_some());

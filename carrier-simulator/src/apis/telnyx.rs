@@ -1,5 +1,6 @@
-//! `POST /v2/messages`, after <https://developers.telnyx.com/api-reference/messages/send-a-message> and
-//! <https://developers.telnyx.com/docs/messaging/messages/error-codes/index>, read in November 2026.
+//! `POST /v2/messages`, after <https://developers.telnyx.com/api-reference/messages/send-a-message>,
+//! <https://developers.telnyx.com/docs/messaging/messages/error-codes/index> and
+//! <https://developers.telnyx.com/docs/development/api-fundamentals/idempotency>, checked in November 2026.
 
 use serde_json::{Value, json};
 
@@ -13,6 +14,12 @@ const MISTAKES: Mistakes = Mistakes {
     stopped: (400, 40_300, "Blocked due to STOP message"),
     landline: (400, 40_001, "Not routable"),
 };
+
+/// Whether an idempotency key has the documented form.
+pub(super) fn is_key(key: &str) -> bool {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b':' | b'-');
+    (1..=255).contains(&key.len()) && key.bytes().all(fits)
+}
 
 pub(super) fn read(request: &Incoming<'_>) -> Result<(Submission, Mistakes), Refusal> {
     let value = body(request, "application/json")?;

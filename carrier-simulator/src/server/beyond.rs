@@ -82,12 +82,18 @@ struct Kept {
 
 impl Memory {
     /// What was answered under this key, or the refusal of a key that stands for another request.
-    pub(super) fn recall(&self, key: &str, request: &Bytes) -> Result<Option<Created>, Refusal> {
+    pub(super) fn recall(
+        &self,
+        door: Door,
+        key: &str,
+        request: &Bytes,
+    ) -> Result<Option<Created>, Refusal> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         match kept.get(key) {
             Some(kept) if kept.request != request => {
                 let message = "The idempotency key was used for another request";
-                Err(Refusal::new(409, 20409, message))
+                let status = if door == Door::Other(Api::Telnyx) { 422 } else { 409 };
+                Err(Refusal::new(status, 20409, message))
             }
             found => Ok(found.map(|kept| kept.created.clone())),
         }
@@ -127,6 +133,11 @@ pub(super) fn key(door: Door, headers: &HeaderMap) -> Result<Option<&str>, Refus
     }
     let key = headers.get(KEY_HEADER).and_then(|value| value.to_str().ok());
     match key.filter(|key| !key.is_empty()) {
+        Some(key) if matches!(door, Door::Other(api) if !api.takes_key(key)) => Err(Refusal::new(
+            400,
+            10_015,
+            "The idempotency key has characters that are not allowed",
+        )),
         Some(key) => Ok(Some(key)),
         // Whoever gives none is not protected.
         None if door != Door::Keyed => Ok(None),

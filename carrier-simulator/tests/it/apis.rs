@@ -284,14 +284,15 @@ async fn what_was_taken_is_found_where_the_carrier_can_be_asked() {
 }
 
 #[tokio::test]
-async fn bird_keeps_keys() {
+async fn telnyx_keeps_keys() {
     let simulator = Running::start("").await;
-    let bird = apis().into_iter().find(|api| api.name == "bird").expect("listed");
-    let first = bird.send(&simulator, &[("idempotency-key", "in5-1-0")]).await;
-    let again = bird.send(&simulator, &[("idempotency-key", "in5-1-0")]).await;
-    assert_eq!((first.status, again.status), (202, 202));
-    assert_eq!(first.json()["id"], again.json()["id"]);
-    let other = [("idempotency-key", "in5-1-0"), ("/body/text/text", "Bye")];
-    assert_eq!(bird.send(&simulator, &other).await.status, 409);
+    let telnyx = apis().into_iter().find(|api| api.name == "telnyx").expect("listed");
+    let key = ("idempotency-key", "in5-1-0");
+    let first = telnyx.send(&simulator, &[key]).await;
+    let again = telnyx.send(&simulator, &[key]).await;
+    assert_eq!((first.status, again.status), (200, 200));
+    assert_eq!(first.json()["data"]["id"], again.json()["data"]["id"]);
+    assert_eq!(telnyx.send(&simulator, &[key, ("/text", "Bye")]).await.status, 422);
+    assert_eq!(telnyx.send(&simulator, &[("idempotency-key", "no spaces")]).await.status, 400);
     assert_eq!(simulator.stats().await.accepted, 1);
 }

@@ -1,4 +1,6 @@
-//! What Telnyx tells: `message.sent` and `message.finalized` on messages, `message.received` from contacts.
+//! What Telnyx tells: `message.sent` and `message.finalized` on messages, `message.received` from contacts ([webhooks]).
+//!
+//! [webhooks]: https://developers.telnyx.com/docs/messaging/messages/receiving-webhooks
 
 use dripline_plugin_sdk::{
     Heard, Hook, Inbound, Progress, Receipt, Rejection, Settings, Webhook, clock, encoding, log,
@@ -68,7 +70,7 @@ impl Webhook for Telnyx {
             "queued" | "sending" => Progress::Queued,
             // The network gave no report: it left, and that is all that is known.
             "sent" | "delivery_unconfirmed" => Progress::Sent,
-            "delivered" => Progress::Delivered,
+            "delivered" | "read" => Progress::Delivered,
             "sending_failed" | "delivery_failed" | "expired" => Progress::Undelivered,
             _ => {
                 log::write(log::Level::Info, "a message has a status that is not known");

@@ -103,7 +103,7 @@ async fn every_bundled_carrier_sends() {
 async fn what_a_bundled_carrier_took_and_did_not_say_is_found_out_as_its_class_allows() {
     let lost = "[[rules]]\nattempts = 1\nfault = \"reset-after\"\n";
     for (known, decision) in CARRIERS.into_iter().filter_map(|known| match known.0 {
-        "bird" => Some((known, "replay")),
+        "telnyx" => Some((known, "replay")),
         "infobip" | "sinch" => Some((known, "look-up")),
         _ => None,
     }) {
