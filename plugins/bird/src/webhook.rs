@@ -1,7 +1,9 @@
-//! What Bird tells: the [events] of a channel, signed as [verifying] says.
+//! What Bird tells: the [lifecycle events] `sms.outbound` and `sms.inbound` of a channel, signed as [verifying] says.
+//! A message that failed has a code of the [failure codes].
 //!
-//! [events]: https://docs.bird.com/api/notifications-api/supported-webhook-events
-//! [verifying]: https://docs.bird.com/api/notifications-api/api-reference/webhook-subscriptions/verifying-a-webhook-subscription
+//! [lifecycle events]: https://docs.bird.com/api/channels-api/message-status-and-interactions
+//! [verifying]: https://docs.bird.com/api/notifications-api/api-reference/webhooks/verifying-a-webhook
+//! [failure codes]: https://docs.bird.com/api/channels-api/message-status-and-interactions/message-failure-codes
 
 use dripline_plugin_sdk::{
     Hash, Heard, Hook, Inbound, Progress, Receipt, Rejection, Settings, Webhook, clock, encoding,
@@ -23,9 +25,12 @@ struct Event {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Payload {
     #[serde(default)]
     id: String,
+    #[serde(default)]
+    channel_id: String,
     #[serde(default)]
     status: String,
     reference: Option<String>,
@@ -82,7 +87,9 @@ impl Webhook for Bird {
             let value =
                 |party: Option<Party>| party.map(|p| p.identifier_value).unwrap_or_default();
             let text = payload.body.and_then(|body| body.text).map(|text| text.text);
-            let (from, to) = (value(payload.sender.contact), value(payload.receiver.connector));
+            let (from, number) = (value(payload.sender.contact), value(payload.receiver.connector));
+            // The documented event names our number by its channel alone.
+            let to = if number.is_empty() { payload.channel_id } else { number };
             let inbound = Inbound::new(payload.id, &from, to, text.unwrap_or_default());
             return Ok(Heard::inbound(inbound));
         }
@@ -99,11 +106,23 @@ impl Webhook for Bird {
         let receipt = Receipt::new(payload.id, progress).reference(payload.reference);
         let code = payload.failure.and_then(|failure| failure.code);
         Ok(Heard::receipt(match (progress, code) {
-            (Progress::Undelivered, Some(code)) => {
-                receipt.because(code.to_string(), "the message did not arrive")
-            }
+            (Progress::Undelivered, Some(code)) => receipt.because(code.to_string(), reason(code)),
             _ => receipt,
         }))
+    }
+}
+
+/// What a failure code says, as far as it is documented: a few have a page's words, the rest their group's.
+fn reason(code: u32) -> &'static str {
+    match code {
+        11_001 => "the channel does not support the request",
+        12_003 => "the sender may not reach this destination",
+        15_005 => "the recipient's number is not in service",
+        11_000..12_000 => "Bird found the message not valid",
+        12_000..13_000 => "Bird could not process the message",
+        14_000..15_000 => "the account or its settings stood in the way",
+        15_000..16_000 => "the recipient's network or phone did not take the message",
+        _ => "the message did not arrive",
     }
 }
 
