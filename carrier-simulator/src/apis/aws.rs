@@ -1,7 +1,8 @@
 //! `SendTextMessage` of AWS End User Messaging SMS, version 2, after
 //! <https://docs.aws.amazon.com/pinpoint/latest/apireference_smsvoicev2/API_SendTextMessage.html>, with
-//! signatures of [version 4]. Read in November 2026.
+//! signatures of [version 4]. Checked in November 2026 against the service's model in [botocore].
 //!
+//! [botocore]: https://github.com/boto/botocore/tree/develop/botocore/data/pinpoint-sms-voice-v2
 //! [version 4]: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 
 use chrono::{NaiveDateTime, TimeDelta};
@@ -28,6 +29,10 @@ pub(super) fn is_meant(headers: &HeaderMap) -> bool {
     let authorization = text(headers, "authorization").unwrap_or_default();
     headers.contains_key("x-amz-target") || authorization.starts_with("AWS4-HMAC-SHA256")
 }
+
+/// The longest text, in characters, and the most entries of a context.
+const MAX_CHARACTERS: usize = 1_600;
+const MAX_CONTEXT: usize = 5;
 
 fn forged(text: &'static str) -> Refusal {
     Refusal::named(400, 0, "InvalidSignatureException", text)
@@ -96,14 +101,28 @@ pub(super) fn read(request: &Incoming<'_>) -> Result<(Submission, Mistakes), Ref
     }
     let value = body(request, "application/x-amz-json-1.0")
         .map_err(|refusal| Refusal::named(400, 0, "SerializationException", refusal.message))?;
-    let kind = at(&value, "/MessageType");
-    if kind != "TRANSACTIONAL" && kind != "PROMOTIONAL" {
-        return Err(Refusal::named(400, 0, "ValidationException", "MessageType"));
+    let invalid = |field: &'static str| {
+        Err(Refusal::named(400, 0, "ValidationException:FIELD_VALIDATION_FAILED", field))
+    };
+    if !matches!(&*at(&value, "/MessageType"), "" | "TRANSACTIONAL" | "PROMOTIONAL") {
+        return invalid("MessageType");
+    }
+    let text = at(&value, "/MessageBody");
+    if text.trim().is_empty() || text.chars().count() > MAX_CHARACTERS {
+        return invalid("MessageBody");
+    }
+    let from = at(&value, "/OriginationIdentity");
+    if !from.bytes().all(|b| b.is_ascii_alphanumeric() || b"_:/+-".contains(&b)) {
+        return invalid("OriginationIdentity");
+    }
+    let context = value.get("Context").and_then(Value::as_object);
+    if context.is_some_and(|context| context.len() > MAX_CONTEXT) {
+        return invalid("Context");
     }
     let submission = Submission {
         to: at(&value, "/DestinationPhoneNumber"),
-        from: at(&value, "/OriginationIdentity"),
-        text: at(&value, "/MessageBody"),
+        from,
+        text,
         reference: given(at(&value, "/Context/reference")),
     };
     Ok((submission, MISTAKES))

@@ -1,5 +1,7 @@
 //! `POST /sms/3/messages` and `GET /sms/3/logs`, after
-//! <https://www.infobip.com/docs/api/channels/sms/outbound-sms/send-sms-messages>, read in November 2026.
+//! <https://www.infobip.com/docs/api/channels/sms/outbound-sms/send-sms-messages> and
+//! <https://www.infobip.com/docs/essentials/api-essentials/response-status-and-error-codes>, checked in November 2026.
+//! A request that is not valid is refused with an error; a message that is refused comes with 200 and a status.
 
 use serde_json::{Value, json};
 
@@ -8,12 +10,16 @@ use crate::messages::Refusal;
 
 const MISTAKES: Mistakes = Mistakes {
     missing: (400, 0, "E400"),
-    recipient: (400, 0, "E400"),
-    sender: (400, 0, "E400"),
-    stopped: (403, 0, "E403"),
+    recipient: (200, 52, "REJECTED_DESTINATION"),
+    sender: (200, 11, "REJECTED_SOURCE"),
+    stopped: (200, 14, "REJECTED_DESTINATION_BLOCKLISTED"),
     // What is wrong with one message of several comes in an answer that is right as a whole.
-    landline: (200, 52, "REJECTED_INVALID_DESTINATION"),
+    landline: (200, 52, "REJECTED_DESTINATION"),
 };
+
+/// The longest recipient and the longest id of a message, in characters.
+const MAX_TO: usize = 64;
+const MAX_ID: usize = 200;
 
 pub(super) fn read(request: &Incoming<'_>) -> Result<(Submission, Mistakes), Refusal> {
     let value = body(request, "application/json")?;
@@ -30,12 +36,16 @@ pub(super) fn read(request: &Incoming<'_>) -> Result<(Submission, Mistakes), Ref
     }
     let (to, from) =
         (at(&value, "/messages/0/destinations/0/to"), at(&value, "/messages/0/sender"));
+    let id = at(&value, "/messages/0/destinations/0/messageId");
+    if to.chars().count() > MAX_TO || id.chars().count() > MAX_ID {
+        return Err(Refusal::named(400, 0, "E400", "A recipient or an id is too long"));
+    }
     let digits = !from.is_empty() && from.bytes().all(|b| b.is_ascii_digit());
     let submission = Submission {
         to: if to.is_empty() { to } else { plus(&to) },
         from: if digits && from.len() > 6 { plus(&from) } else { from },
         text: at(&value, "/messages/0/content/text"),
-        reference: given(at(&value, "/messages/0/destinations/0/messageId")),
+        reference: given(id),
     };
     Ok((submission, MISTAKES))
 }
@@ -63,7 +73,7 @@ pub(super) fn refused(refusal: &Refusal) -> Value {
         }]});
     }
     json!({
-        "errorCode": refusal.name, "description": refusal.message, "action": "Check the request",
+        "errorCode": format!("E{}", refusal.status), "description": refusal.message, "action": "Check the request",
         "violations": [], "resources": [],
     })
 }

@@ -1,5 +1,5 @@
 //! `POST /v1/Account/{auth_id}/Message/`, after
-//! <https://www.plivo.com/docs/messaging/api/message#send-a-message>, read in November 2026.
+//! <https://www.plivo.com/docs/messaging/api/message#send-a-message>, checked in November 2026.
 
 use serde_json::{Value, json};
 

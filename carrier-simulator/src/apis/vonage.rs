@@ -1,5 +1,5 @@
 //! `POST /v1/messages`, after <https://developer.vonage.com/en/api/messages> and
-//! <https://developer.vonage.com/en/api-errors/messages>, read in November 2026.
+//! <https://developer.vonage.com/en/api-errors/messages>, checked in November 2026.
 
 use serde_json::{Value, json};
 
@@ -8,16 +8,23 @@ use crate::messages::Refusal;
 
 const MISTAKES: Mistakes = Mistakes {
     missing: (422, 1010, "Missing params"),
-    recipient: (422, 1170, "Invalid or Missing MSISDN"),
+    recipient: (422, 1170, "Invalid recipient"),
     sender: (422, 1120, "Illegal Sender Address"),
-    stopped: (422, 1050, "Number barred"),
-    landline: (422, 1240, "Illegal Number"),
+    stopped: (422, 1240, "Illegal Number"),
+    landline: (422, 1170, "Invalid recipient"),
 };
 
 pub(super) fn read(request: &Incoming<'_>) -> Result<(Submission, Mistakes), Refusal> {
     let value = body(request, "application/json")?;
-    if at(&value, "/message_type") != "text" || at(&value, "/channel") != "sms" {
-        return Err(Refusal::named(422, 1020, "Invalid params", "message_type and channel"));
+    let (kind, channel) = (at(&value, "/message_type"), at(&value, "/channel"));
+    if kind.is_empty() || channel.is_empty() {
+        return Err(Refusal::named(422, 1010, "Missing params", "message_type and channel"));
+    }
+    if channel != "sms" {
+        return Err(Refusal::named(422, 1400, "Unsupported channel", "channel"));
+    }
+    if kind != "text" {
+        return Err(Refusal::named(422, 1440, "Invalid message type", "message_type"));
     }
     let to = at(&value, "/to");
     let from = at(&value, "/from");
@@ -29,7 +36,7 @@ pub(super) fn read(request: &Incoming<'_>) -> Result<(Submission, Mistakes), Ref
         reference: given(at(&value, "/client_ref")),
     };
     if submission.reference.as_ref().is_some_and(|reference| reference.len() > 100) {
-        return Err(Refusal::named(422, 1020, "Invalid params", "client_ref"));
+        return Err(Refusal::named(422, 1450, "Invalid client reference", "client_ref"));
     }
     Ok((submission, MISTAKES))
 }
@@ -39,8 +46,12 @@ pub(super) fn accepted(id: &str) -> Value {
 }
 
 pub(super) fn refused(refusal: &Refusal) -> Value {
+    let general = |name: &str| format!("https://developer.vonage.com/api-errors#{name}");
     let kind = match (refusal.status, refusal.code) {
-        (401, _) => "https://developer.vonage.com/api-errors#unauthorized".to_owned(),
+        (401, _) => general("unauthorized"),
+        (415, _) => general("content-type-header"),
+        (400, 0) => general("invalid-json"),
+        (429, _) => general("throttled"),
         (_, code) => format!("https://developer.vonage.com/api-errors/messages#{code}"),
     };
     json!({"type": kind, "title": refusal.name, "detail": refusal.message, "instance": "bf0ca0bf"})

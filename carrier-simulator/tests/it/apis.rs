@@ -95,7 +95,7 @@ fn apis() -> Vec<Api> {
             digits: true,
             status: 200,
             id: "/messages/0/messageId",
-            refusals: (400, 403),
+            refusals: (200, 200),
             required: (
                 &[
                     "/messages",
@@ -122,7 +122,7 @@ fn apis() -> Vec<Api> {
             digits: false,
             status: 202,
             id: "/id",
-            refusals: (422, 403),
+            refusals: (400, 400),
             required: (
                 &[
                     "/receiver",
@@ -134,7 +134,7 @@ fn apis() -> Vec<Api> {
                     "/body/text",
                     "/body/text/text",
                 ],
-                422,
+                400,
             ),
         },
     ]
@@ -295,4 +295,34 @@ async fn telnyx_keeps_keys() {
     assert_eq!(telnyx.send(&simulator, &[key, ("/text", "Bye")]).await.status, 422);
     assert_eq!(telnyx.send(&simulator, &[("idempotency-key", "no spaces")]).await.status, 400);
     assert_eq!(simulator.stats().await.accepted, 1);
+}
+
+#[tokio::test]
+async fn refusals_have_the_codes_that_are_documented() {
+    let simulator = Running::start("").await;
+    let long = "x".repeat(2_001);
+    for (name, change, place, code) in [
+        ("vonage", ("/to", "15005550004"), "/type", "/messages#1240"),
+        ("vonage", ("/channel", "fax"), "/type", "/messages#1400"),
+        ("vonage", ("/message_type", "image"), "/type", "/messages#1440"),
+        ("vonage", ("/client_ref", &long[..101]), "/type", "/messages#1450"),
+        ("vonage", ("content-type", "text/plain"), "/type", "#content-type-header"),
+        ("telnyx", ("/to", "+15005550004"), "/errors/0/code", "40300"),
+        ("sinch", ("/body", &long), "/code", "syntax_constraint_violation"),
+        ("sinch", ("/to/0", "nobody"), "/code", "syntax_invalid_parameter_format"),
+        ("infobip", ("/messages/0/content/text", ""), "/errorCode", "E400"),
+        ("infobip", ("/messages/0/destinations/0/messageId", &long[..201]), "/errorCode", "E400"),
+    ] {
+        let api = apis().into_iter().find(|api| api.name == name).expect("listed");
+        let answer = api.send(&simulator, &[change]).await.json();
+        let found = answer.pointer(place).and_then(Value::as_str).unwrap_or_default();
+        assert!(found.ends_with(code), "{name}: {answer}");
+    }
+    let infobip = apis().into_iter().find(|api| api.name == "infobip").expect("listed");
+    for (number, id) in [("nobody", 52), ("15005550004", 14)] {
+        let answer = infobip.send(&simulator, &[(infobip.to, number)]).await.json();
+        assert_eq!(answer["messages"][0]["status"]["id"], id, "{answer}");
+        assert_eq!(answer["messages"][0]["status"]["groupId"], 5, "{answer}");
+    }
+    assert!(simulator.log().iter().all(|entry| !entry.accepted));
 }

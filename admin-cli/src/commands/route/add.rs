@@ -32,7 +32,7 @@ pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::
     let route = route::load(pool, route_id).await?.context("the new route is gone already")?;
     out.data(&OneRoute { route, currency: account.currency, halts: vec![], paces: vec![] })?;
     if !draft.throttle.is_limited() {
-        documented_limits(&draft.name, documented).into_iter().for_each(|line| out.note(&line));
+        documented_limits(&draft.name, documented).for_each(|line| out.note(&line));
     }
     Ok(Exit::Done)
 }
