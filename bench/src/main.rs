@@ -71,7 +71,7 @@ enum Bench {
     Audit,
     /// Calls of plugins: rendering, pricing, building requests, reading answers
     Plugins,
-    /// What a hostile plugin costs: beyond its deadline, and its neighbours
+    /// What a hostile plugin costs: beyond its deadline, and its neighbours. Fails when that is too much
     Hostile,
 }
 
@@ -146,10 +146,15 @@ async fn measure(arguments: &Arguments, lab: &Lab, report: &Report) -> anyhow::R
         }
     }
     if chosen(Bench::Hostile) {
-        report.figure(&hostile::overrun(&lab.plugins, runs).await?)?;
-        for figure in hostile::neighbours(lab, sizes.deliver, runs).await? {
-            report.figure(&figure)?;
+        let overruns = hostile::overruns(&arguments.plugins, runs).await?;
+        for figure in &overruns {
+            report.figure(figure)?;
         }
+        let neighbours = hostile::neighbours(lab, sizes.deliver, runs).await?;
+        for figure in &neighbours {
+            report.figure(figure)?;
+        }
+        hostile::judge(&overruns, (!arguments.quick).then_some(&neighbours))?;
     }
     Ok(())
 }
