@@ -188,7 +188,7 @@ pub(crate) fn chunk_steps(scene: &Scene, world: &World, purge: &Purge, steps: &m
 fn next_chunk(scene: &Scene, world: &World, operation: Operation) -> [bool; CONTACTS] {
     let behind = |place: usize| {
         let mut chunk = [false; CONTACTS];
-        let live = (place..scene.contacts).filter(|c| world.contacts[*c].exit.is_none());
+        let live = (place..world.enrolled).filter(|c| world.contacts[*c].exit.is_none());
         for contact in live.take(scene.chunk) {
             chunk[contact] = true;
         }
@@ -224,7 +224,7 @@ pub(crate) fn take_chunk(scene: &Scene, world: &mut World, purge: Purge, step: C
             Purge::Cancelled(chunk, both)
         }
         (Chunk::Asks, Purge::Cancelled(chunk, cancelled)) => {
-            let left = (0..scene.contacts)
+            let left = (0..world.enrolled)
                 .any(|contact| !chunk[contact] && world.contacts[contact].exit.is_none());
             Purge::Asked(chunk, cancelled, !left)
         }

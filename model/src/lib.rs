@@ -1,14 +1,17 @@
-//! A small model of how a message leaves: mark, the wire, settle, pause, purge, removal, and what may
-//! go wrong between any two statements. Explored exhaustively by the tests, with [`stateright`].
+//! A small model of how a message leaves: mark, the wire, settle, pause, purge, removal, words that come
+//! after a decision, requeues, and what may go wrong between any two statements. Explored exhaustively by
+//! the tests, with [`stateright`].
 //!
-//! The real transactions live in `store/src/ops`; the model has one action for each of their
-//! statements (see the tables in [`worker`], [`closing`] and [`removal`]), takes row locks as they do
-//! ([`locks`]), and decides with the domain's own types. Beside the transactions of a caller there are:
+//! The real transactions live in `store/src/ops`; the model has one action for each of their statements
+//! (see the tables in [`worker`], [`hearing`], [`closing`], [`removal`] and [`requeue`]), takes row locks as
+//! they do ([`locks`]), and decides with the domain's own types. Beside the transactions of a caller there
+//! are:
 //!
 //! | action | stands for |
 //! |---|---|
 //! | [`Action::Reaps`] | `orphaned_attempts.sql`, one statement that locks what it changes, and its COMMIT |
 //! | [`worker::Step::Evidence`] | `finish_attempts` for an `unknown` attempt, with an outcome that is known |
+//! | [`worker::Step::Errs`] | the same, with "not sent", which is not true |
 //! | [`worker::Step::Dies`], [`closing::Pause::Dies`] | `kill -9`: the transaction is undone, its locks are gone |
 //! | [`worker::End`] | a COMMIT whose answer is lost, be it that it took place or not |
 //!
@@ -26,9 +29,22 @@
 //!   reasons not to mark or not to queue again.
 //! - **Presumption.** That a message is presumed sent at a deadline is a decision about money, and no
 //!   evidence: the carrier need not agree with it.
+//! - **Repetitions under a key.** The carrier takes them for one request. Their mark is not that of
+//!   `start_attempts`, and what is shown of words here is not shown of it.
+//! - **Chains of requeues.** One after the other they would be too many states for all that else happens. The
+//!   statement that writes a word on what was requeued goes along the whole chain in one snapshot; whether
+//!   the chain grows while it waits is not looked at here.
+//! - **A late "not sent".** It is recorded, and moves nothing.
+//!
+//! A purge and a removal cancel what they find queued, whatever was said of it: what a word has met in the
+//! queue, since it was put there by somebody who had not heard it, may be given back by them. The model sees
+//! it happen, and promises only that no settlement does it.
 //!
 //! A statement that locks several rows takes them together or waits for them together. Evidence is
-//! true: "not sent" is said only of what has not left and cannot any more.
+//! true: "not sent" is said only of what has not left and cannot any more, but for [`Scene::errors`] words.
+//! What these deny the carrier's log cannot agree with, until somebody who knows better is believed: so
+//! long it is not counted ([`world::Message::taken`]), and everything else must be as ever. "Sent" is
+//! never false.
 //!
 //! To add a statement: add it to the `Step` of its process, with the lock it holds to [`locks`]. To add a
 //! mistake that the model must find: add it to [`Bug`], and the tests ask for a counterexample.
@@ -36,9 +52,11 @@
 use stateright::{Model, Property};
 
 pub mod closing;
+pub mod hearing;
 pub mod locks;
 pub mod properties;
 pub mod removal;
+pub mod requeue;
 mod scene;
 pub mod worker;
 pub mod world;
@@ -48,6 +66,7 @@ pub use scene::{Bug, Scene};
 use closing::{Chunk, Operator, Pause};
 use dripline_domain::delivery::DeliveryState;
 use removal::Removal;
+use requeue::Requeue;
 use world::{Answer, World};
 
 /// One thing that happens.
@@ -61,6 +80,8 @@ pub enum Action {
     Sweep(Chunk),
     /// The process that removes takes its next step.
     Removal(Removal),
+    /// The process that requeues takes its next step.
+    Requeue(Requeue),
     /// The reaper makes an attempt unknown whose worker is gone, or is taken for it.
     Reaps {
         /// Whose.
@@ -87,6 +108,9 @@ impl Scene {
         let mut removal = Vec::new();
         removal::steps(world, &mut removal);
         actions.extend(removal.into_iter().map(Action::Removal));
+        let mut requeue = Vec::new();
+        requeue::steps(self, world, &mut requeue);
+        actions.extend(requeue.into_iter().map(Action::Requeue));
         self.reaps(world, false, actions);
     }
 
@@ -97,6 +121,13 @@ impl Scene {
         }
         if removal::may_begin(self, world) {
             actions.push(Action::Removal(Removal::SharesWorkflow));
+        }
+        let failed = requeue::may_begin(self, world);
+        actions.extend(failed.map(|failed| Action::Requeue(Requeue::SharesWorkflow(failed))));
+        let mut words = Vec::new();
+        for place in 0..self.workers {
+            worker::words(self, world, place, &mut words);
+            actions.extend(words.drain(..).map(|word| Action::Worker(place, word)));
         }
         if world.deaths > 0 {
             let busy = (0..self.workers).filter(|p| world.workers[*p].at != worker::At::Idle);
@@ -175,6 +206,7 @@ impl Model for Scene {
                 next.sweep = closing::take_chunk(self, &mut next, world.sweep, step);
             }
             Action::Removal(step) => removal::take(self, &mut next, step),
+            Action::Requeue(step) => requeue::take(self, &mut next, step),
             Action::Reaps { contact, step } => self.reap(&mut next, contact, step),
         }
         Some(next)

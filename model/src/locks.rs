@@ -23,10 +23,11 @@ pub(crate) fn workflow_is_free(scene: &crate::Scene, world: &World) -> bool {
         At::SettleLocked(..)
         | At::SettleDecided(..)
         | At::SettleEnrollment(..)
-        | At::SettleDelivery(..) => true,
+        | At::SettleDelivery(..)
+        | At::Hearing(..) => true,
         At::Idle | At::Loaded(_) | At::Marked(_) | At::Settling(..) => false,
     });
-    !shared && !world.remover.is_in_transaction()
+    !shared && !world.remover.is_in_transaction() && !world.requeuer.is_in_transaction()
 }
 
 /// How an enrollment's row is locked.
@@ -61,11 +62,14 @@ pub(crate) fn enrollment_can_be_shared(world: &World, contact: usize) -> bool {
     enrollment_holders(world, contact).all(|held| held == Held::Shared)
 }
 
-/// A lock of the delivery would not wait.
+/// A lock of the delivery would not wait. Whoever only shares one asks the same: nobody else does.
 pub(crate) fn delivery_is_free(world: &World, contact: usize, step: usize) -> bool {
     let by_worker = world.workers.iter().any(|worker| match worker.at {
         At::MarkWritten(job) | At::SettleDelivery(job, ..) => {
             (job.contact, job.step) == (contact, step)
+        }
+        At::Hearing(job, _, hearing) => {
+            job.step == step && hearing.has_written(contact == job.contact, contact)
         }
         _ => false,
     });
@@ -73,7 +77,8 @@ pub(crate) fn delivery_is_free(world: &World, contact: usize, step: usize) -> bo
     let by_remover = matches!(world.remover,
         Remover::Looked { queued: Some(own) } | Remover::Listed { queued: Some(own), .. }
             if (0, own) == (contact, step));
-    !(by_worker || by_purge || by_remover)
+    let by_requeuer = world.requeuer.has_locked(contact, step);
+    !(by_worker || by_purge || by_remover || by_requeuer)
 }
 
 /// The operation's row would be locked without waiting: nobody is in a chunk of its purge.

@@ -6,13 +6,15 @@ use dripline_domain::ledger::Hold;
 use stateright::Property;
 
 use crate::closing::{Operator, Purge};
+use crate::hearing::Hearing;
 use crate::removal::Remover;
+use crate::requeue::Requeuer;
 use crate::scene::Scene;
 use crate::worker::At;
-use crate::world::{Answer, InFlight, Message, World, hold, remaining};
+use crate::world::{Answer, InFlight, Message, World, hold, remaining, topped_up};
 
 /// Breaks that every scene looks for.
-pub const ALWAYS: [&str; 7] = [
+pub const ALWAYS: [&str; 9] = [
     NOTHING_LEAVES_LATE,
     REACHED_ONCE,
     MONEY_IS_CONSERVED,
@@ -20,6 +22,8 @@ pub const ALWAYS: [&str; 7] = [
     CARRIER_AGREES,
     TRANSITIONS_ARE_ALLOWED,
     QUIET_MEANS_SETTLED,
+    SAID_SENT_IS_NOT_SENT_AGAIN,
+    SAID_SENT_IS_PAID,
 ];
 
 /// What pause and removal promise.
@@ -40,9 +44,20 @@ pub const TRANSITIONS_ARE_ALLOWED: &str = "deliveries move only as the domain le
 pub const QUIET_MEANS_SETTLED: &str =
     "when nothing is left to do, everything is settled or unknown";
 
+/// What is promised to whoever says that a message was sent, from the COMMIT on.
+pub const SAID_SENT_IS_NOT_SENT_AGAIN: &str =
+    "nothing is marked of which somebody has said that it was sent";
+/// And to whoever is to be paid for it.
+pub const SAID_SENT_IS_PAID: &str =
+    "no settlement gives back what had been said to be sent before it";
+
 /// The properties of the model. Which of the `sometimes` ones a scene can reach depends on the scene.
 pub(crate) fn all() -> Vec<Property<Scene>> {
-    vec![
+    always().into_iter().chain(seen()).chain(seen_of_words()).collect()
+}
+
+fn always() -> [Property<Scene>; ALWAYS.len()] {
+    [
         Property::always(NOTHING_LEAVES_LATE, |_, world: &World| !world.wrongs.late),
         Property::always(REACHED_ONCE, reached_once),
         Property::always(MONEY_IS_CONSERVED, money_is_conserved),
@@ -50,6 +65,14 @@ pub(crate) fn all() -> Vec<Property<Scene>> {
         Property::always(CARRIER_AGREES, carrier_agrees),
         Property::always(TRANSITIONS_ARE_ALLOWED, |_, world: &World| !world.wrongs.forbidden),
         Property::always(QUIET_MEANS_SETTLED, quiet_means_settled),
+        Property::always(SAID_SENT_IS_NOT_SENT_AGAIN, |_, world: &World| !world.wrongs.again),
+        Property::always(SAID_SENT_IS_PAID, |_, world: &World| !world.wrongs.given_back),
+    ]
+}
+
+/// What must be seen of marks, pauses, removals and settlements.
+fn seen() -> [Property<Scene>; 15] {
+    [
         Property::sometimes(
             "a message is sent by its second attempt",
             |scene: &Scene, world: &World| {
@@ -136,10 +159,100 @@ pub(crate) fn all() -> Vec<Property<Scene>> {
             "one contact has finished and the other was paused",
             |_, world: &World| {
                 let exits = world.contacts.map(|contact| contact.exit);
-                exits == [Some(ExitCause::Finished), Some(ExitCause::WorkflowPaused)]
+                exits[..2] == [Some(ExitCause::Finished), Some(ExitCause::WorkflowPaused)]
             },
         ),
     ]
+}
+
+/// What must be seen of words that come after a decision.
+fn seen_of_words() -> [Property<Scene>; 11] {
+    [
+        Property::sometimes(
+            "a word settles what waits to be sent again",
+            |scene, world: &World| {
+                any(scene, world, |message| {
+                    is(message, DeliveryState::Sent, 1) && message.is_said()
+                })
+            },
+        ),
+        Property::sometimes(
+            "a message is settled as sent by the attempt before the last",
+            |scene, world: &World| {
+                any(scene, world, |message| {
+                    let last = message.attempts[1].is_some_and(|last| !last.taken && !last.said);
+                    is(message, DeliveryState::Sent, 2) && last && message.is_said()
+                })
+            },
+        ),
+        Property::sometimes("a message is sent twice, before anybody says so", |scene, world| {
+            any(scene, world, |message| is(message, DeliveryState::Sent, 2) && was_denied(message))
+        }),
+        Property::sometimes("a word comes when it waits to be sent again", |scene, world| {
+            any(scene, world, |message| told(message, DeliveryState::Queued) && message.is_said())
+        }),
+        Property::sometimes(
+            "a mark finds at its write that somebody says so",
+            |_, world: &World| {
+                world.workers.iter().any(|worker| match worker.at {
+                    At::MarkRead { job, before: false } => {
+                        told(&world.contacts[job.contact].messages[job.step], DeliveryState::Queued)
+                    }
+                    _ => false,
+                })
+            },
+        ),
+        Property::sometimes("a settlement finds that somebody says so", |_, world: &World| {
+            world.workers.iter().any(|worker| match worker.at {
+                At::SettleDecided(job, _, change) if !change.read.said_sent => {
+                    told(&world.contacts[job.contact].messages[job.step], change.read.state)
+                }
+                _ => false,
+            })
+        }),
+        Property::sometimes(
+            "a pause or a removal gives back what was said to be sent while it waited",
+            |scene, world| {
+                any(scene, world, |message| {
+                    told(message, DeliveryState::Cancelled) && message.is_said()
+                })
+            },
+        ),
+        Property::sometimes("a requeue is refused, since it was sent", |_, world: &World| {
+            matches!(world.requeuer, Requeuer::Shared(failed)
+                if told(&world.contacts[failed.contact].messages[failed.step], DeliveryState::Failed))
+        }),
+        Property::sometimes("a word waits for a requeue", |_, world: &World| {
+            world.workers.iter().any(|worker| match worker.at {
+                At::Hearing(job, _, Hearing::Contradicts) => {
+                    world.requeuer.has_locked(job.contact, job.step)
+                }
+                _ => false,
+            })
+        }),
+        Property::sometimes("what takes it up is on the wire when a word comes", |_, world| {
+            taken_up(world, |message| told(message, DeliveryState::Sending))
+        }),
+        Property::sometimes("what takes it up is given back, and goes on", |_, world: &World| {
+            taken_up(world, |message| told(message, DeliveryState::Cancelled))
+                && world.contacts[..world.enrolled].iter().any(|row| row.position == 1)
+        }),
+    ]
+}
+
+/// Whether it is there, and somebody has said that it was sent.
+fn told(message: &Message, state: DeliveryState) -> bool {
+    message.delivery.is_some_and(|delivery| delivery.state == state && delivery.said_sent)
+}
+
+fn was_denied(message: &Message) -> bool {
+    message.attempts.iter().flatten().any(|attempt| attempt.denied && attempt.taken)
+}
+
+/// Whether the message of an enrollment that takes up a failed one is so, at the step that failed.
+fn taken_up(world: &World, is: impl Fn(&Message) -> bool) -> bool {
+    let rows = &world.contacts[..world.enrolled];
+    rows.iter().any(|row| row.takes_up.is_some() && row.messages.iter().any(&is))
 }
 
 fn any(scene: &Scene, world: &World, is: impl Fn(&Message) -> bool) -> bool {
@@ -161,8 +274,7 @@ fn reached_once(scene: &Scene, world: &World) -> bool {
 
 /// Invariants 1, 2 and 4.
 fn money_is_conserved(scene: &Scene, world: &World) -> bool {
-    let contacts = &world.contacts[..scene.contacts];
-    let whole: Hold = contacts.iter().flat_map(|_| (0..scene.steps).map(hold)).sum();
+    let contacts = &world.contacts[..world.enrolled];
     let mut held = Hold::NONE;
     for contact in contacts {
         if contact.exit.is_none() {
@@ -184,14 +296,14 @@ fn money_is_conserved(scene: &Scene, world: &World) -> bool {
     });
     !world.wrongs.overdrawn
         && once
-        && world.balance.total() == whole.micros
+        && world.balance.total() == topped_up(scene)
         && world.balance.held == held.micros
 }
 
 /// Invariant 6.
 fn purged_means_empty(scene: &Scene, world: &World) -> bool {
     let finished = world.operation.is_some_and(|operation| operation.finished);
-    let live = || world.contacts[..scene.contacts].iter().any(|contact| contact.exit.is_none());
+    let live = || world.contacts[..world.enrolled].iter().any(|contact| contact.exit.is_none());
     let queued = |message: &Message| {
         message.delivery.is_some_and(|delivery| delivery.state == DeliveryState::Queued)
     };
@@ -219,8 +331,9 @@ fn quiet_means_settled(scene: &Scene, world: &World) -> bool {
         && matches!(world.operator,
             Operator::Waiting | Operator::Gone | Operator::Purging(Purge::Between))
         && matches!(world.remover, Remover::Waiting | Remover::Gone)
-        && !world.sweep.is_in_transaction();
-    idle && world.contacts[..scene.contacts].iter().all(|contact| match contact.live_delivery() {
+        && !world.sweep.is_in_transaction()
+        && !world.requeuer.is_in_transaction();
+    idle && world.contacts[..world.enrolled].iter().all(|contact| match contact.live_delivery() {
         Some((_, delivery)) => delivery.state == DeliveryState::Unknown,
         None => contact.exit.is_some(),
     })

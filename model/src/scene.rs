@@ -2,7 +2,7 @@
 
 use dripline_domain::retry::RetryPolicy;
 
-use crate::world::{CONTACTS, STEPS};
+use crate::world::{ATTEMPTS, CONTACTS, STEPS};
 
 /// One exploration: who is there, what may go wrong, and what was broken on purpose.
 #[derive(Clone, Debug)]
@@ -27,6 +27,12 @@ pub struct Scene {
     pub wrong_burials: bool,
     /// Whether somebody brings evidence for what is unknown.
     pub evidence: bool,
+    /// How often somebody falsely says that an attempt was not sent: the carrier that has taken it, or a
+    /// witness. Of each such attempt that the carrier has taken somebody may say, at any moment behind
+    /// that, that it was sent.
+    pub errors: u8,
+    /// How often somebody requeues a failed message, at any moment.
+    pub requeues: u8,
     /// How often a worker's process dies. It comes back under a new name.
     pub deaths: u8,
     /// How often a COMMIT gets no answer, be it that it took place or not.
@@ -57,11 +63,19 @@ pub enum Bug {
     SendsUnacknowledged,
     /// The purge gives back what is on the wire as well.
     PurgeReleasesInFlight,
+    /// The mark reads whether somebody says that the message was sent, and does not compare it.
+    MarkIgnoresSaidSent,
+    /// A settlement does not compare whether somebody had said that the message was sent.
+    SettleIgnoresSaidSent,
+    /// What was sent, as somebody says, is given back by giving up.
+    GivingUpReleases,
+    /// A requeue reads whether somebody says that the failed message was sent, without locking it.
+    RequeueReadsWithoutLock,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 12] = [
         Self::StatusReadWithoutLock,
         Self::RetryDoesNotReread,
         Self::NotSentByTimer,
@@ -70,6 +84,10 @@ impl Bug {
         Self::ReaperRequeues,
         Self::SendsUnacknowledged,
         Self::PurgeReleasesInFlight,
+        Self::MarkIgnoresSaidSent,
+        Self::SettleIgnoresSaidSent,
+        Self::GivingUpReleases,
+        Self::RequeueReadsWithoutLock,
     ];
 }
 
@@ -84,23 +102,29 @@ const CALM: Scene = Scene {
     removal: false,
     wrong_burials: false,
     evidence: false,
+    errors: 0,
+    requeues: 0,
     deaths: 0,
     losses: 0,
     retry: TWO_ATTEMPTS,
     bug: None,
 };
 
-const TWO_ATTEMPTS: RetryPolicy = RetryPolicy {
-    max_attempts: 2,
-    first: std::time::Duration::from_secs(5),
-    ceiling: std::time::Duration::from_mins(15),
-};
+const TWO_ATTEMPTS: RetryPolicy = attempts(2);
+
+const fn attempts(max_attempts: u32) -> RetryPolicy {
+    RetryPolicy {
+        max_attempts,
+        first: std::time::Duration::from_secs(5),
+        ceiling: std::time::Duration::from_mins(15),
+    }
+}
 
 impl Scene {
     /// Every scene that the tests explore. Together they have every pair of processes at work on the
     /// same rows, under every fault; all of it at once would be too many states to see the end of.
     pub fn all() -> Vec<Self> {
-        let scenes = vec![
+        let mut scenes = vec![
             Self {
                 name: "two workers fight for one message, and the workflow is paused",
                 workers: 2,
@@ -173,10 +197,85 @@ impl Scene {
                 ..CALM
             },
         ];
+        scenes.extend(Self::of_words());
         for scene in &scenes {
-            assert!(scene.contacts <= CONTACTS && scene.steps <= STEPS, "{}", scene.name);
+            let enrolments = scene.contacts + usize::from(scene.requeues);
+            let attempts = scene.retry.max_attempts as usize;
+            let fits = enrolments <= CONTACTS && scene.steps <= STEPS && attempts <= ATTEMPTS;
+            // A removal's promise is about the first enrollment, not about the contact.
+            assert!(fits && !(scene.removal && scene.requeues > 0), "{}", scene.name);
         }
         scenes
+    }
+
+    /// Those where somebody errs, and somebody else says so.
+    fn of_words() -> [Self; 8] {
+        [
+            Self {
+                name: "somebody is wrong about a worker that lives, and it comes back",
+                workers: 2,
+                wrong_burials: true,
+                evidence: true,
+                errors: 1,
+                ..CALM
+            },
+            Self {
+                name: "what the carrier denied is said to be sent, while it is tried again and again",
+                workers: 2,
+                errors: 1,
+                retry: attempts(3),
+                ..CALM
+            },
+            Self {
+                name: "what the carrier denied is said to be sent, and answers are lost",
+                workers: 2,
+                errors: 1,
+                losses: 1,
+                ..CALM
+            },
+            Self {
+                name: "what the carrier denied is said to be sent while the workflow is paused",
+                workers: 2,
+                pause: true,
+                errors: 1,
+                ..CALM
+            },
+            Self {
+                name: "what the carrier denied is said to be sent while its contact is removed",
+                workers: 2,
+                removal: true,
+                errors: 1,
+                retry: attempts(3),
+                ..CALM
+            },
+            Self {
+                name: "what the carrier denied is said to be sent while it is requeued",
+                workers: 2,
+                errors: 1,
+                requeues: 1,
+                losses: 1,
+                retry: attempts(1),
+                ..CALM
+            },
+            Self {
+                name: "what was requeued is said to be sent, and goes on to the second step",
+                steps: 2,
+                workers: 2,
+                errors: 1,
+                requeues: 1,
+                retry: attempts(1),
+                ..CALM
+            },
+            Self {
+                name: "what was requeued is said to be sent while the workflow is paused",
+                workers: 2,
+                pause: true,
+                errors: 1,
+                requeues: 1,
+                retry: attempts(1),
+                ..CALM
+            },
+        ]
     }
 
     /// The same with something broken on purpose.

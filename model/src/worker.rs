@@ -6,14 +6,14 @@
 //! | [`Step::Load`] | `delivery::load_due`, for whatever ticket woke it |
 //! | [`Step::MarkLocks`] | `situation::lock_workflows`: the workflow `FOR SHARE` |
 //! | [`Step::MarkReads`] | `before_mark.sql`, and `find_marked` for a batch that runs again |
-//! | [`Step::MarkWrites`] | `mark.sql`: compare and set on `(state, attempt)`, and the attempt's row |
+//! | [`Step::MarkWrites`] | `mark.sql`: compare and set on `(state, attempt, said_sent)`, and the attempt's row |
 //! | [`Step::MarkCommits`] | COMMIT, with or without its answer |
 //! | [`Step::Leaves`] | the wire: no transaction is open |
 //! | [`Step::SettleLocks`] | `situation::lock_workflows` of `finish_attempts` or `give_up` |
-//! | [`Step::SettleReads`] | `situation.sql`, then `decide` |
+//! | [`Step::SettleReads`] | `situation.sql`, then `decide`; what comes too late is heard: [`hearing`] |
 //! | [`Step::SettleWritesEnrollment`] | `enrollment/change.sql`: compare and set on `(live, position)` |
 //! | [`Step::SettleLocksEnrollment`] | `lock_requeued`: the live enrollment `FOR SHARE` |
-//! | [`Step::SettleWritesDelivery`] | `settle.sql`: compare and set on `(attempt, state)` |
+//! | [`Step::SettleWritesDelivery`] | `settle.sql`: compare and set on `(attempt, state, said_sent)` |
 //! | [`Step::SettleCommits`] | the next step's delivery, the ticket, the balance, COMMIT |
 //!
 //! What is merged into COMMIT touches rows that nobody else can see or wait for before it.
@@ -22,6 +22,7 @@ use dripline_domain::delivery::{AttemptOutcome, DeliveryState};
 use dripline_domain::enrollment::ExitCause;
 use dripline_domain::ledger::Settlement;
 
+use crate::hearing::{self, Hearing, Hears};
 use crate::locks;
 use crate::scene::{Bug, Scene};
 use crate::world::{Answer, Attempt, Delivery, Job, WorkerName, World, hold};
@@ -67,6 +68,8 @@ pub enum At {
     SettleEnrollment(Job, Deed, Change),
     /// In the settlement's transaction: the delivery is written too.
     SettleDelivery(Job, Deed, Change),
+    /// In a transaction that hears that an attempt was sent, against what was decided.
+    Hearing(Job, Deed, Hearing),
 }
 
 /// What is to be settled.
@@ -74,6 +77,10 @@ pub enum At {
 pub enum Deed {
     /// `finish_attempts`: this became of the attempt.
     Finish(Answer),
+    /// The same, and it is not true.
+    Errs(Answer),
+    /// `resolve_unknown`: an attempt was sent of which that has been denied.
+    Says,
     /// `give_up` with `GiveUp::Closed`: it was found closed before its mark.
     GiveUp,
 }
@@ -82,11 +89,13 @@ pub enum Deed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Change {
     /// The delivery as it was read.
-    read: Delivery,
+    pub(crate) read: Delivery,
     /// Where it goes.
-    to: DeliveryState,
+    pub(crate) to: DeliveryState,
     /// Where the enrollment goes, if it goes anywhere.
-    enrollment: Option<EnrollmentTo>,
+    pub(crate) enrollment: Option<EnrollmentTo>,
+    /// The attempt that the carrier has taken after all.
+    pub(crate) taken: Option<usize>,
 }
 
 impl Change {
@@ -146,6 +155,12 @@ pub enum Step {
     SettleCommits(End),
     /// Somebody brings evidence for what is unknown, and this worker settles it.
     Evidence(Job, Answer),
+    /// Somebody says of what is unknown that it was not sent, and this worker settles it, though it was
+    /// sent, or still may be.
+    Errs(Job),
+    /// Somebody says of what has been denied that it was sent, and this worker hears it.
+    Says(Job),
+    Hears(Hears),
     /// The bug [`Bug::NotSentByTimer`].
     Timer(Job),
     /// The process dies, and starts again under a new name.
@@ -212,6 +227,9 @@ pub(crate) fn steps(scene: &Scene, world: &World, place: usize, steps: &mut Vec<
         }
         At::Marked(_) => {
             steps.extend(WIRE.map(|(answer, taken)| Step::Leaves { answer, taken }));
+            if world.errors > 0 {
+                steps.push(Step::Leaves { answer: Answer::NotSent, taken: true });
+            }
         }
         At::Settling(..) => {
             if locks::workflow_can_be_shared(world) {
@@ -238,6 +256,32 @@ pub(crate) fn steps(scene: &Scene, world: &World, place: usize, steps: &mut Vec<
             }
         }
         At::SettleDelivery(..) => commit(world, steps, Step::SettleCommits),
+        At::Hearing(job, _, hearing) => {
+            let mut hears = Vec::new();
+            hearing::steps(world, job, hearing, &mut hears);
+            steps.extend(hears.into_iter().map(Step::Hears));
+        }
+    }
+}
+
+/// What somebody may choose to say to this worker: what is not true, and of what was denied that it is.
+pub(crate) fn words(scene: &Scene, world: &World, place: usize, steps: &mut Vec<Step>) {
+    if world.workers[place].at != At::Idle || scene.errors == 0 {
+        return;
+    }
+    for (contact, step, message) in world.jobs(scene) {
+        for (attempt, made) in (1..).zip(message.attempts).filter_map(|(n, a)| Some((n, a?))) {
+            let job = Job { contact, step, attempt };
+            if made.denied && made.taken && !made.said {
+                steps.push(Step::Says(job));
+            }
+            let unknown = message.delivery.is_some_and(|delivery| {
+                delivery.state == DeliveryState::Unknown && delivery.attempt == attempt
+            });
+            if world.errors > 0 && unknown && (made.taken || world.may_still_leave(job)) {
+                steps.push(Step::Errs(job));
+            }
+        }
     }
 }
 
@@ -279,26 +323,48 @@ pub(crate) fn take(scene: &Scene, world: &mut World, place: usize, step: Step) {
         (Step::Timer(job), At::Idle) => {
             worker.at = At::Settling(job, Deed::Finish(Answer::NotSent));
         }
+        (Step::Errs(job), At::Idle) => {
+            worker.at = At::Settling(job, Deed::Errs(Answer::NotSent));
+            world.errors -= 1;
+        }
+        (Step::Says(job), At::Idle) => worker.at = At::Settling(job, Deed::Says),
+        (Step::Hears(step), At::Hearing(job, deed, hearing)) => {
+            world.workers[place].at = hearing::take(scene, world, (job, deed, hearing), step);
+        }
         (Step::MarkLocks, At::Loaded(job)) => worker.at = At::MarkLocked(job),
         (Step::MarkReads, At::MarkLocked(job)) => {
             world.workers[place].at = read_before_mark(world, name, job);
         }
         (Step::MarkWrites, At::MarkRead { job, .. }) => {
             let delivery = world.contacts[job.contact].delivery(job.step);
-            let expected = Delivery { state: DeliveryState::Queued, attempt: job.attempt - 1 };
-            world.workers[place].at =
-                if delivery == Some(expected) { At::MarkWritten(job) } else { At::Idle };
+            let as_read = delivery.is_some_and(|delivery| {
+                delivery.state == DeliveryState::Queued
+                    && delivery.attempt == job.attempt - 1
+                    && (!delivery.said_sent || scene.has(Bug::MarkIgnoresSaidSent))
+            });
+            worker.at = if as_read { At::MarkWritten(job) } else { At::Idle };
         }
         (Step::MarkCommits(end), at) => mark_commits(scene, world, name, at, end),
         (Step::Leaves { answer, taken }, At::Marked(job)) => {
-            worker.at = At::Settling(job, Deed::Finish(answer));
+            let errs = answer == Answer::NotSent && taken;
+            worker.at =
+                At::Settling(job, if errs { Deed::Errs(answer) } else { Deed::Finish(answer) });
+            world.errors -= u8::from(errs);
             leaves(world, name, job, answer, taken);
         }
         (Step::SettleLocks, At::Settling(job, deed)) => worker.at = At::SettleLocked(job, deed),
         (Step::SettleReads, At::SettleLocked(job, deed)) => {
-            let change = decide(scene, world, job, deed);
-            world.workers[place].at =
-                change.map_or(At::Idle, |change| At::SettleDecided(job, deed, change));
+            world.workers[place].at = if deed == Deed::Says {
+                let read = Hearing::read(world, job);
+                read.map_or(At::Idle, |read| At::Hearing(job, deed, read))
+            } else if let Some(change) = decide(scene, world, job, deed) {
+                At::SettleDecided(job, deed, change)
+            } else if scene.errors > 0 && deed == Deed::Finish(Answer::Accepted) {
+                // Where nobody errs, whoever has decided has decided that, too.
+                At::Hearing(job, deed, Hearing::Late)
+            } else {
+                At::Idle
+            };
         }
         (Step::SettleWritesEnrollment, At::SettleDecided(job, deed, change)) => {
             let contact = &world.contacts[job.contact];
@@ -322,13 +388,16 @@ pub(crate) fn take(scene: &Scene, world: &mut World, place: usize, step: Step) {
         ) => {
             let delivery = world.contacts[job.contact].delivery(job.step);
             let as_read = delivery.is_some_and(|delivery| {
-                let same_kind = if deed == Deed::GiveUp {
+                let same_kind = if change.read.state == DeliveryState::Queued {
                     delivery.state == DeliveryState::Queued
                 } else {
                     delivery.state.is_on_the_wire()
                 };
                 let same_attempt = delivery.attempt == change.read.attempt;
-                same_kind && (same_attempt || scene.has(Bug::SettleIgnoresAttempt))
+                let same_word = delivery.said_sent == change.read.said_sent;
+                same_kind
+                    && (same_attempt || scene.has(Bug::SettleIgnoresAttempt))
+                    && (same_word || scene.has(Bug::SettleIgnoresSaidSent))
             });
             worker.at = if as_read {
                 At::SettleDelivery(job, deed, change)
@@ -355,7 +424,7 @@ fn read_before_mark(world: &World, name: WorkerName, job: Job) -> At {
     if delivery.state != DeliveryState::Queued || delivery.attempt + 1 != job.attempt {
         return At::Idle;
     }
-    if world.closed || contact.exit.is_some() {
+    if delivery.said_sent || world.closed || contact.exit.is_some() {
         return At::Settling(Job { attempt: delivery.attempt, ..job }, Deed::GiveUp);
     }
     At::MarkRead { job, before: false }
@@ -370,10 +439,12 @@ fn mark_commits(scene: &Scene, world: &mut World, name: WorkerName, at: At, end:
     if writes && end != End::Lost {
         world.set_state(job.contact, job.step, DeliveryState::Sending);
         let message = &mut world.contacts[job.contact].messages[job.step];
-        message.delivery = Some(Delivery { state: DeliveryState::Sending, attempt: job.attempt });
-        message.attempts[job.attempt - 1] =
-            Some(Attempt { worker: name, outcome: None, taken: false });
+        message.delivery.as_mut().expect("it is written").attempt = job.attempt;
+        let made =
+            Attempt { worker: name, outcome: None, taken: false, denied: false, said: false };
+        message.attempts[job.attempt - 1] = Some(made);
         world.wrongs.late |= world.promises.forbid(job);
+        world.wrongs.again |= world.is_said(job.contact, job.step);
     }
     if end != End::Acknowledged {
         world.losses -= 1;
@@ -385,17 +456,21 @@ fn mark_commits(scene: &Scene, world: &mut World, name: WorkerName, at: At, end:
 /// The hand-over. What others can ever see of it is whether the carrier took the message, so it is one
 /// action, however long it takes: a worker that is slow stands before it, or behind it.
 fn leaves(world: &mut World, name: WorkerName, job: Job, answer: Answer, taken: bool) {
-    if answer != Answer::NotSent {
-        world.wrongs.late |= world.promises.forbid(job);
-    }
+    let message = &mut world.contacts[job.contact].messages[job.step];
+    let attempt = message.attempts[job.attempt - 1].as_mut();
+    let own = attempt.filter(|attempt| attempt.worker == name);
+    // Who has denied what had not left yet has misled whoever lists what is in flight, too.
+    let denied = own.as_ref().is_some_and(|attempt| attempt.denied);
     if taken {
-        let message = &mut world.contacts[job.contact].messages[job.step];
-        message.taken = (message.taken + 1).min(2);
-        if let Some(attempt) = &mut message.attempts[job.attempt - 1]
-            && attempt.worker == name
-        {
+        if let Some(attempt) = own {
             attempt.taken = true;
         }
+        if !denied {
+            message.taken = (message.taken + 1).min(2);
+        }
+    }
+    if (taken || answer != Answer::NotSent) && !denied {
+        world.wrongs.late |= world.promises.forbid(job);
     }
 }
 
@@ -405,23 +480,28 @@ pub(crate) fn decide(scene: &Scene, world: &World, job: Job, deed: Deed) -> Opti
     let contact = &world.contacts[job.contact];
     let read = contact.delivery(job.step)?;
     let same_attempt = read.attempt == job.attempt || scene.has(Bug::SettleIgnoresAttempt);
-    let live = !world.closed && contact.exit.is_none() && contact.position == job.step;
-    let change = |to, enrollment| Some(Change { read, to, enrollment });
-    let Deed::Finish(answer) = deed else {
-        if !same_attempt || read.state != DeliveryState::Queued || live {
+    let live = world.is_live(job);
+    let change = |to, enrollment| Some(Change { read, to, enrollment, taken: None });
+    let (Deed::Finish(answer) | Deed::Errs(answer)) = deed else {
+        if !same_attempt || read.state != DeliveryState::Queued {
             return None;
         }
-        return change(DeliveryState::Cancelled, None);
+        if read.said_sent {
+            return Some(need_not_be_sent(scene, world, job, read));
+        }
+        return if live { None } else { change(DeliveryState::Cancelled, None) };
     };
     if !same_attempt || !read.state.is_on_the_wire() {
         return None;
     }
     let exit = |cause| live.then_some(EnrollmentTo::Exit(cause));
     match answer.outcome() {
-        AttemptOutcome::Accepted { .. } if job.step + 1 < scene.steps => {
-            change(DeliveryState::Sent, live.then_some(EnrollmentTo::NextStep))
+        AttemptOutcome::Refused(_) | AttemptOutcome::NotSent { .. } if read.said_sent => {
+            Some(need_not_be_sent(scene, world, job, read))
         }
-        AttemptOutcome::Accepted { .. } => change(DeliveryState::Sent, exit(ExitCause::Finished)),
+        AttemptOutcome::Accepted { .. } => {
+            change(DeliveryState::Sent, live.then(|| go_on(scene, job.step)))
+        }
         AttemptOutcome::Refused(_) => change(DeliveryState::Failed, exit(ExitCause::Failed)),
         AttemptOutcome::NotSent { .. } => {
             let tries_left = read.attempt < scene.retry.max_attempts as usize;
@@ -436,6 +516,29 @@ pub(crate) fn decide(scene: &Scene, world: &World, job: Job, deed: Deed) -> Opti
         }
         AttemptOutcome::Unknown(_) if read.state == DeliveryState::Unknown => None,
         AttemptOutcome::Unknown(_) => change(DeliveryState::Unknown, None),
+    }
+}
+
+/// `Situation::need_not_be_sent`: sent by an earlier attempt, or given back when what it takes up was sent.
+fn need_not_be_sent(scene: &Scene, world: &World, job: Job, read: Delivery) -> Change {
+    let attempts = world.contacts[job.contact].messages[job.step].attempts;
+    let taken = (1..).zip(attempts).find_map(|(number, attempt)| {
+        let attempt = attempt.filter(|attempt| attempt.said)?;
+        matches!(attempt.outcome?, Answer::Refused | Answer::NotSent).then_some(number)
+    });
+    let releases = scene.has(Bug::GivingUpReleases) && read.state == DeliveryState::Queued;
+    let taken = taken.filter(|_| !releases);
+    let to = if taken.is_some() { DeliveryState::Sent } else { DeliveryState::Cancelled };
+    let enrollment = world.is_live(job).then(|| go_on(scene, job.step));
+    Change { read, to, enrollment, taken }
+}
+
+/// Where a live enrollment goes behind this step.
+pub(crate) fn go_on(scene: &Scene, step: usize) -> EnrollmentTo {
+    if step + 1 < scene.steps {
+        EnrollmentTo::NextStep
+    } else {
+        EnrollmentTo::Exit(ExitCause::Finished)
     }
 }
 
@@ -462,13 +565,21 @@ fn settle_commits(
 
 fn apply(scene: &Scene, world: &mut World, job: Job, deed: Deed, change: Change) {
     let Job { contact, step, .. } = job;
-    world.set_state(contact, step, change.to);
     let message = &mut world.contacts[contact].messages[step];
-    if let Deed::Finish(answer) = deed
+    let given_back = change.to.is_terminal() && change.to != DeliveryState::Sent;
+    world.wrongs.given_back |= given_back && message.is_said();
+    if let Deed::Finish(answer) | Deed::Errs(answer) = deed
         && let Some(attempt) = &mut message.attempts[change.read.attempt - 1]
     {
         attempt.outcome = Some(answer);
     }
+    if let Deed::Errs(_) = deed {
+        message.deny(change.read.attempt);
+    }
+    if let Some(taken) = change.taken {
+        message.believe(taken);
+    }
+    world.set_state(contact, step, change.to);
     if change.to.is_terminal() {
         let settlement = if change.to == DeliveryState::Sent {
             Settlement::sent(hold(step), 1)
@@ -488,8 +599,7 @@ fn apply(scene: &Scene, world: &mut World, job: Job, deed: Deed, change: Change)
         Some(EnrollmentTo::NextStep) => {
             let row = &mut world.contacts[contact];
             row.position = step + 1;
-            row.messages[step + 1].delivery =
-                Some(Delivery { state: DeliveryState::Queued, attempt: 0 });
+            row.messages[step + 1].queue();
         }
     }
 }

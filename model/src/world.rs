@@ -7,17 +7,18 @@ use dripline_domain::money::Micros;
 
 use crate::closing::{Operator, Purge};
 use crate::removal::Remover;
+use crate::requeue::Requeuer;
 use crate::scene::Scene;
 use crate::worker::Worker;
 
-/// The most contacts.
-pub const CONTACTS: usize = 2;
+/// The most enrollments: contacts, and how often they are enrolled anew.
+pub const CONTACTS: usize = 3;
 /// The most steps.
 pub const STEPS: usize = 2;
 /// The most workers.
 pub const WORKERS: usize = 2;
 /// The most hand-overs of one delivery.
-pub const ATTEMPTS: usize = 2;
+pub const ATTEMPTS: usize = 3;
 
 /// Everything there is at one instant.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -26,6 +27,8 @@ pub struct World {
     pub closed: bool,
     /// `enrollments` with their `deliveries` and `attempts`.
     pub contacts: [Contact; CONTACTS],
+    /// How many enrollments there are.
+    pub enrolled: usize,
     /// `operations`: the pause, once its fence is committed.
     pub operation: Option<Operation>,
     /// `balances`.
@@ -38,6 +41,12 @@ pub struct World {
     pub sweep: Purge,
     /// The process that removes the first contact.
     pub remover: Remover,
+    /// The process that requeues.
+    pub requeuer: Requeuer,
+    /// Requeues that may still begin.
+    pub requeues: u8,
+    /// False words that may still be said.
+    pub errors: u8,
     /// Deaths that may still happen.
     pub deaths: u8,
     /// Answers to COMMIT that may still be lost.
@@ -55,6 +64,8 @@ pub struct Contact {
     pub exit: Option<ExitCause>,
     /// `enrollments.position`, from 0: the last step that has a delivery.
     pub position: usize,
+    /// `enrollments.requeued_delivery_id`: the enrollment whose failed step it takes up.
+    pub takes_up: Option<usize>,
     /// Its steps.
     pub messages: [Message; STEPS],
 }
@@ -70,7 +81,8 @@ pub struct Message {
     pub captures: u8,
     /// How often its hold was released.
     pub releases: u8,
-    /// How often the carrier took it. In no row: only the carrier's own log knows.
+    /// How often the carrier took it, but for what somebody falsely says that it did not, until who knows
+    /// better is believed. In no row: only the carrier's own log knows.
     pub taken: u8,
 }
 
@@ -81,6 +93,9 @@ pub struct Delivery {
     pub state: DeliveryState,
     /// `attempt`: hand-overs so far.
     pub attempt: usize,
+    /// `said_sent`: somebody says that the message was sent, by an earlier attempt or before this delivery
+    /// took it up.
+    pub said_sent: bool,
 }
 
 /// One row of `attempts`, and what the carrier knows of it.
@@ -92,6 +107,10 @@ pub struct Attempt {
     pub outcome: Option<Answer>,
     /// Whether the carrier took this hand-over. In no row either; evidence is about it.
     pub taken: bool,
+    /// Whether it was decided by a false word that it was not sent.
+    pub denied: bool,
+    /// Whether `evidence` has a row that says it was sent, against that decision.
+    pub said: bool,
 }
 
 /// A row of `operations` that is being purged.
@@ -177,6 +196,7 @@ impl Promises {
 
 /// What must never happen and can only be seen while it does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a wrong of its own")]
 pub struct Wrongs {
     /// A mark was committed, or a message left, against a promise.
     pub late: bool,
@@ -184,6 +204,39 @@ pub struct Wrongs {
     pub overdrawn: bool,
     /// A delivery went where [`DeliveryState::may_become`] does not let it.
     pub forbidden: bool,
+    /// A message was marked of which somebody had said that it was sent.
+    pub again: bool,
+    /// What had been said to be sent before its settlement was given back by that.
+    pub given_back: bool,
+}
+
+impl Message {
+    /// A delivery that nobody has sent yet.
+    pub fn queue(&mut self) {
+        self.delivery =
+            Some(Delivery { state: DeliveryState::Queued, attempt: 0, said_sent: false });
+    }
+
+    /// Whether somebody says that one of its attempts was sent, which had been decided otherwise.
+    pub fn is_said(&self) -> bool {
+        self.attempts.iter().flatten().any(|attempt| attempt.said)
+    }
+
+    /// Takes a hand-over for not sent, though it was, or will be.
+    pub fn deny(&mut self, attempt: usize) {
+        let Some(attempt) = &mut self.attempts[attempt - 1] else { return };
+        attempt.denied = true;
+        self.taken -= u8::from(attempt.taken);
+    }
+
+    /// Takes a hand-over for sent that had been taken for not sent.
+    pub fn believe(&mut self, attempt: usize) {
+        let Some(attempt) = &mut self.attempts[attempt - 1] else { return };
+        attempt.outcome = Some(Answer::Accepted);
+        self.taken += u8::from(attempt.denied && attempt.taken);
+        attempt.denied = false;
+        attempt.said = true;
+    }
 }
 
 impl Contact {
@@ -204,6 +257,12 @@ pub fn hold(step: usize) -> Hold {
     Hold { segments: 1, micros: Micros([10, 101][step]) }
 }
 
+/// What was put into the account: enough for everybody, and for all that is requeued.
+pub fn topped_up(scene: &Scene) -> Micros {
+    let enrolments = scene.contacts + usize::from(scene.requeues);
+    (0..enrolments).flat_map(|_| (0..scene.steps).map(hold)).sum::<Hold>().micros
+}
+
 /// What one enrollment holds for the steps behind `position`.
 pub fn remaining(scene: &Scene, position: usize) -> Hold {
     (position + 1..scene.steps).map(hold).sum()
@@ -213,19 +272,23 @@ impl World {
     /// Everybody enrolled and paid for, at their first step.
     pub fn enrolled(scene: &Scene) -> Self {
         let mut contact = Contact::default();
-        contact.messages[0].delivery = Some(Delivery { state: DeliveryState::Queued, attempt: 0 });
+        contact.messages[0].queue();
         let everything: Hold = (0..scene.contacts).flat_map(|_| (0..scene.steps).map(hold)).sum();
-        let balance = Balance { available: everything.micros, ..Balance::default() };
+        let balance = Balance { available: topped_up(scene), ..Balance::default() };
         let balance = balance.apply(EntryKind::Hold, everything.micros).expect("it was put in");
         Self {
             closed: false,
             contacts: [contact; CONTACTS],
+            enrolled: scene.contacts,
             operation: None,
             balance,
             workers: [Worker::default(); WORKERS],
             operator: Operator::default(),
             sweep: Purge::default(),
             remover: Remover::default(),
+            requeuer: Requeuer::default(),
+            requeues: scene.requeues,
+            errors: scene.errors,
             deaths: scene.deaths,
             losses: scene.losses,
             promises: Promises::default(),
@@ -238,7 +301,7 @@ impl World {
         &'a self,
         scene: &'a Scene,
     ) -> impl Iterator<Item = (usize, usize, &'a Message)> + 'a {
-        let contacts = self.contacts[..scene.contacts].iter().enumerate();
+        let contacts = self.contacts[..self.enrolled].iter().enumerate();
         contacts.flat_map(|(contact, row)| {
             let messages = row.messages[..scene.steps].iter().enumerate();
             messages.map(move |(step, message)| (contact, step, message))
@@ -268,11 +331,31 @@ impl World {
         self.workers.iter().any(|worker| worker.at.may_still_send(job))
     }
 
-    /// Moves a delivery, as a committed transaction does.
+    /// Whether the enrollment goes on behind this step: nothing has ended it, and no pause has closed it.
+    pub fn is_live(&self, job: Job) -> bool {
+        let contact = &self.contacts[job.contact];
+        !self.closed && contact.exit.is_none() && contact.position == job.step
+    }
+
+    /// Whether somebody says that the message of this step was sent, by this enrollment or by one whose
+    /// failed step it takes up.
+    pub fn is_said(&self, contact: usize, step: usize) -> bool {
+        let row = &self.contacts[contact];
+        row.messages[step].is_said()
+            || row.takes_up.is_some_and(|earlier| self.is_said(earlier, step))
+    }
+
+    /// Moves a delivery, as a committed transaction does. That what waits to be sent again is settled as
+    /// sent, since somebody says so, is the one step that the domain's state machine does not know.
     pub fn set_state(&mut self, contact: usize, step: usize, to: DeliveryState) {
-        let delivery = &mut self.contacts[contact].messages[step].delivery;
+        let message = &mut self.contacts[contact].messages[step];
+        let said = message.is_said();
+        let delivery = &mut message.delivery;
         let delivery = delivery.as_mut().expect("only a delivery that is there is written");
-        self.wrongs.forbidden |= delivery.state != to && !delivery.state.may_become(to);
+        let after_all =
+            (delivery.state, to) == (DeliveryState::Queued, DeliveryState::Sent) && said;
+        self.wrongs.forbidden |=
+            delivery.state != to && !delivery.state.may_become(to) && !after_all;
         delivery.state = to;
     }
 
