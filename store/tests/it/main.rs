@@ -12,6 +12,7 @@ mod enrolment;
 mod evidence;
 mod evidence_races;
 mod failover;
+mod gates;
 mod journey;
 mod listings;
 mod lost_answers;
