@@ -6,6 +6,7 @@ mod attempts;
 mod audit;
 mod audit_breaks;
 mod closing;
+mod conflicts;
 mod contacts;
 mod edits;
 mod enrolment;
