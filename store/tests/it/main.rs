@@ -8,6 +8,7 @@ mod audit_breaks;
 mod closing;
 mod conflicts;
 mod contacts;
+mod edges;
 mod edits;
 mod enrolment;
 mod evidence;
