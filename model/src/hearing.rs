@@ -10,8 +10,11 @@
 //! | [`Step::SettleWritesEnrollment`], ... | it waits: overruled, and written like any settlement |
 //! | [`Hears::WritesSaidSent`] | it does not: `said_sent.sql` writes the word on its delivery |
 //! | [`Hears::LooksForRequeued`] | `said_sent_requeued.sql`, its first part: what takes it up, as it begins |
-//! | [`Hears::WritesRequeued`] | `said_sent_requeued.sql`, the rest: writes the word on that, too |
+//! | [`Hears::WritesRequeued`] | `said_sent_requeued.sql`, the rest: writes the word on that, too; then once more |
 //! | [`Hears::Commits`] | COMMIT; from then on no mark of the message may pass |
+//!
+//! What takes it up is looked for again behind each such write, until nothing more is found: a
+//! snapshot does not show what was requeued while the statement waited for whoever did it.
 //!
 //! The evidence itself is inserted in between, and `attempts` are written in front of the delivery; nobody
 //! waits for these rows but who is undone by the delivery's compare-and-set. That an attempt was sent of
@@ -26,7 +29,7 @@ use dripline_domain::delivery::DeliveryState;
 use dripline_domain::evidence::{Effect, Evidence, Finding};
 
 use crate::locks;
-use crate::scene::Scene;
+use crate::scene::{Bug, Scene};
 use crate::worker::{At, Change, Deed, End, commit, go_on};
 use crate::world::{Answer, CONTACTS, Delivery, Job, World};
 
@@ -44,25 +47,21 @@ pub enum Hearing {
     },
     /// The word contradicts what was decided.
     Contradicts,
-    /// The word is written on the delivery.
-    Written {
-        /// Whether it was not there before.
-        own: bool,
-    },
-    /// And these are seen to take it up, without the word.
-    Seen {
-        /// As before.
-        own: bool,
-        /// By their enrollments.
-        requeued: [bool; CONTACTS],
-    },
-    /// And it is written on them.
-    Told {
-        /// As before.
-        own: bool,
-        /// By their enrollments.
-        requeued: [bool; CONTACTS],
-    },
+    /// The word is written.
+    Written(Told),
+    /// And these are seen to take the delivery up, without the word.
+    Seen(Told, [bool; CONTACTS]),
+    /// And nothing more was found.
+    Done(Told),
+}
+
+/// On what the word is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Told {
+    /// On the delivery that it speaks of; else it stood there before.
+    own: bool,
+    /// On what takes it up, by the enrollments.
+    requeued: [bool; CONTACTS],
 }
 
 /// What such a transaction does next.
@@ -89,8 +88,9 @@ impl Hearing {
     pub(crate) fn has_written(&self, is_spoken_of: bool, contact: usize) -> bool {
         match self {
             Self::Late | Self::Read { .. } | Self::Contradicts => false,
-            Self::Written { own } | Self::Seen { own, .. } => is_spoken_of && *own,
-            Self::Told { own, requeued } => is_spoken_of && *own || requeued[contact],
+            Self::Written(told) | Self::Seen(told, _) | Self::Done(told) => {
+                is_spoken_of && told.own || told.requeued[contact]
+            }
         }
     }
 }
@@ -107,14 +107,14 @@ pub(crate) fn steps(world: &World, job: Job, hearing: Hearing, steps: &mut Vec<H
                 steps.push(Hears::WritesSaidSent);
             }
         }
-        Hearing::Written { .. } => steps.push(Hears::LooksForRequeued),
-        Hearing::Seen { requeued, .. } => {
-            let mut seen = (0..CONTACTS).filter(|contact| requeued[*contact]);
+        Hearing::Written(_) => steps.push(Hears::LooksForRequeued),
+        Hearing::Seen(_, seen) => {
+            let mut seen = (0..CONTACTS).filter(|contact| seen[*contact]);
             if seen.all(|contact| locks::delivery_is_free(world, contact, job.step)) {
                 steps.push(Hears::WritesRequeued);
             }
         }
-        Hearing::Told { .. } => commit(world, steps, Hears::Commits),
+        Hearing::Done(_) => commit(world, steps, Hears::Commits),
     }
 }
 
@@ -138,24 +138,25 @@ pub(crate) fn take(
             let decided = message.attempts[job.attempt - 1].and_then(|attempt| attempt.outcome);
             let denied = matches!(decided, Some(Answer::Refused | Answer::NotSent));
             let told = message.delivery.is_some_and(|delivery| delivery.said_sent);
-            Hearing::Written { own: denied && !told }
+            Hearing::Written(Told { own: denied && !told, ..Told::default() })
         }
-        (Hears::LooksForRequeued, Hearing::Written { own }) => {
-            let requeued = untold(world, job, own);
-            if requeued.contains(&true) {
-                Hearing::Seen { own, requeued }
+        (Hears::LooksForRequeued, Hearing::Written(told)) => {
+            let seen = untold(world, job, told);
+            if seen.contains(&true) { Hearing::Seen(told, seen) } else { Hearing::Done(told) }
+        }
+        (Hears::WritesRequeued, Hearing::Seen(Told { own, requeued }, seen)) => {
+            let still = untold(world, job, Told { own, requeued });
+            let requeued = std::array::from_fn(|c| requeued[c] || seen[c] && still[c]);
+            let told = Told { own, requeued };
+            if scene.has(Bug::RequeuedLookedForOnce) {
+                Hearing::Done(told)
             } else {
-                Hearing::Told { own, requeued }
+                Hearing::Written(told)
             }
         }
-        (Hears::WritesRequeued, Hearing::Seen { own, requeued }) => {
-            let still = untold(world, job, own);
-            let both = std::array::from_fn(|contact| requeued[contact] && still[contact]);
-            Hearing::Told { own, requeued: both }
-        }
-        (Hears::Commits(end), Hearing::Told { own, requeued }) => {
+        (Hears::Commits(end), Hearing::Done(told)) => {
             if end != End::Lost {
-                tell(world, job, own, requeued);
+                tell(world, job, told);
             }
             if end == End::Acknowledged {
                 return At::Idle;
@@ -193,12 +194,12 @@ fn weigh(scene: &Scene, world: &World, job: Job, deed: Deed, read: Delivery, liv
     }
 }
 
-/// What takes up the failed delivery, and what takes up that, as far as nobody has told it. `own`: this very
-/// transaction has told the failed one.
-fn untold(world: &World, job: Job, own: bool) -> [bool; CONTACTS] {
+/// What takes up the failed delivery, and what takes up that, as far as nobody has told it, this very
+/// transaction neither.
+fn untold(world: &World, job: Job, told: Told) -> [bool; CONTACTS] {
     let delivery = world.contacts[job.contact].delivery(job.step);
     let failed = delivery.is_some_and(|delivery| {
-        delivery.state == DeliveryState::Failed && (delivery.said_sent || own)
+        delivery.state == DeliveryState::Failed && (delivery.said_sent || told.own)
     });
     let mut untold = [false; CONTACTS];
     let mut last = failed.then_some(job.contact);
@@ -208,15 +209,15 @@ fn untold(world: &World, job: Job, own: bool) -> [bool; CONTACTS] {
             let delivery = world.contacts[next].delivery(job.step);
             untold[next] = delivery.is_some_and(|delivery| {
                 !delivery.said_sent && delivery.state != DeliveryState::Sent
-            });
+            }) && !told.requeued[next];
         }
     }
     untold
 }
 
-fn tell(world: &mut World, job: Job, own: bool, requeued: [bool; CONTACTS]) {
+fn tell(world: &mut World, job: Job, told: Told) {
     for (contact, row) in world.contacts.iter_mut().enumerate() {
-        if (contact == job.contact && own) || requeued[contact] {
+        if (contact == job.contact && told.own) || told.requeued[contact] {
             let delivery = row.messages[job.step].delivery.as_mut();
             delivery.expect("it is locked").said_sent = true;
         }

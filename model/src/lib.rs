@@ -31,14 +31,12 @@
 //!   evidence: the carrier need not agree with it.
 //! - **Repetitions under a key.** The carrier takes them for one request. Their mark is not that of
 //!   `start_attempts`, and what is shown of words here is not shown of it.
-//! - **Chains of requeues.** One after the other they would be too many states for all that else happens. The
-//!   statement that writes a word on what was requeued goes along the whole chain in one snapshot; whether
-//!   the chain grows while it waits is not looked at here.
 //! - **A late "not sent".** It is recorded, and moves nothing.
 //!
-//! A purge and a removal cancel what they find queued, whatever was said of it: what a word has met in the
-//! queue, since it was put there by somebody who had not heard it, may be given back by them. The model sees
-//! it happen, and promises only that no settlement does it.
+//! A purge and a removal cancel what they find queued, whatever was said of it. The store leaves no word on what is
+//! queued: it hears such a word again from the start, and settles at once. The model writes it down there, so that
+//! marks and settlements have to do without that; it promises only that no settlement gives back what was said to
+//! be sent.
 //!
 //! A statement that locks several rows takes them together or waits for them together. Evidence is
 //! true: "not sent" is said only of what has not left and cannot any more, but for [`Scene::errors`] words.

@@ -166,7 +166,7 @@ fn seen() -> [Property<Scene>; 15] {
 }
 
 /// What must be seen of words that come after a decision.
-fn seen_of_words() -> [Property<Scene>; 11] {
+fn seen_of_words() -> [Property<Scene>; 12] {
     [
         Property::sometimes(
             "a word settles what waits to be sent again",
@@ -230,6 +230,17 @@ fn seen_of_words() -> [Property<Scene>; 11] {
                 _ => false,
             })
         }),
+        Property::sometimes(
+            "what takes it up is requeued while a word waits",
+            |_, world: &World| {
+                world.workers.iter().any(|worker| match worker.at {
+                    At::Hearing(job, _, Hearing::Seen(..)) => {
+                        (0..world.enrolled).any(|row| world.requeuer.has_locked(row, job.step))
+                    }
+                    _ => false,
+                })
+            },
+        ),
         Property::sometimes("what takes it up is on the wire when a word comes", |_, world| {
             taken_up(world, |message| told(message, DeliveryState::Sending))
         }),

@@ -71,11 +71,13 @@ pub enum Bug {
     GivingUpReleases,
     /// A requeue reads whether somebody says that the failed message was sent, without locking it.
     RequeueReadsWithoutLock,
+    /// What takes up a failed message is looked for once, and what is requeued meanwhile is not seen.
+    RequeuedLookedForOnce,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::StatusReadWithoutLock,
         Self::RetryDoesNotReread,
         Self::NotSentByTimer,
@@ -88,6 +90,7 @@ impl Bug {
         Self::SettleIgnoresSaidSent,
         Self::GivingUpReleases,
         Self::RequeueReadsWithoutLock,
+        Self::RequeuedLookedForOnce,
     ];
 }
 
@@ -209,7 +212,7 @@ impl Scene {
     }
 
     /// Those where somebody errs, and somebody else says so.
-    fn of_words() -> [Self; 8] {
+    fn of_words() -> [Self; 9] {
         [
             Self {
                 name: "somebody is wrong about a worker that lives, and it comes back",
@@ -263,6 +266,14 @@ impl Scene {
                 workers: 2,
                 errors: 1,
                 requeues: 1,
+                retry: attempts(1),
+                ..CALM
+            },
+            Self {
+                name: "what was requeued is said to be sent while it is requeued once more",
+                workers: 2,
+                errors: 1,
+                requeues: 2,
                 retry: attempts(1),
                 ..CALM
             },

@@ -6,7 +6,7 @@ use dripline_model::{Action, Bug, Scene};
 use stateright::{Checker, HasDiscoveries, Model};
 
 /// What each bug must be caught by.
-const CAUGHT: [(Bug, &str); 13] = [
+const CAUGHT: [(Bug, &str); 14] = [
     (Bug::StatusReadWithoutLock, NOTHING_LEAVES_LATE),
     (Bug::RetryDoesNotReread, PURGED_MEANS_EMPTY),
     (Bug::NotSentByTimer, REACHED_ONCE),
@@ -20,6 +20,7 @@ const CAUGHT: [(Bug, &str); 13] = [
     (Bug::SettleIgnoresSaidSent, SAID_SENT_IS_PAID),
     (Bug::GivingUpReleases, SAID_SENT_IS_PAID),
     (Bug::RequeueReadsWithoutLock, SAID_SENT_IS_NOT_SENT_AGAIN),
+    (Bug::RequeuedLookedForOnce, SAID_SENT_IS_NOT_SENT_AGAIN),
 ];
 
 /// A way to where `property` is broken, in the first scene that shows it.
