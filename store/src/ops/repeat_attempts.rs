@@ -48,6 +48,8 @@ pub enum Repeat {
 pub enum StaleRepeat {
     /// Its delivery is not unknown at that attempt any more.
     NotUnknown,
+    /// Somebody says that its message was sent before.
+    SaidSent,
     /// Its workflow was paused or deleted, or its enrollment has ended: nothing may leave any more.
     WorkflowClosed,
     /// Its contact wants to hear nothing more.
@@ -164,6 +166,8 @@ fn stale(
     let fits = u64::from(request.segments) <= delivery.held.segments;
     if delivery.state != DeliveryState::Unknown || !same_attempt {
         Some(StaleRepeat::NotUnknown)
+    } else if delivery.said_sent {
+        Some(StaleRepeat::SaidSent)
     } else if !delivery.open {
         Some(StaleRepeat::WorkflowClosed)
     } else if delivery.opted_out {

@@ -276,16 +276,29 @@ impl Changes {
 
     /// Behind the deliveries, since what a batch settles itself is compared with how it was read.
     async fn write_said_sent(&self, conn: &mut PgConnection) -> Result<(), StoreError> {
-        if !self.contradicted.is_empty() {
-            sqlx::query_file!("queries/evidence/said_sent.sql", &self.contradicted)
-                .execute(&mut *conn)
-                .await?;
-            // Only now, since whoever was requeuing one of them has ended, and what he wrote can be seen.
-            sqlx::query_file!("queries/evidence/said_sent_requeued.sql", &self.contradicted)
-                .execute(conn)
-                .await?;
+        if self.contradicted.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let states = sqlx::query_file_scalar!("queries/evidence/said_sent.sql", &self.contradicted)
+            .fetch_all(&mut *conn)
+            .await?;
+        // It was queued once more since it was read. Read again, it is settled at once: a purge or a removal would
+        // give back what was sent.
+        if states.iter().any(|state| state == DeliveryState::Queued.as_str()) {
+            return Err(StoreError::Raced);
+        }
+        // Only now, since whoever was requeuing one of them has ended, and what he wrote can be seen. And again, as
+        // long as something is found: who requeues the last of a chain is waited for by its row, and what he has
+        // written is seen by the next statement only.
+        loop {
+            let found =
+                sqlx::query_file!("queries/evidence/said_sent_requeued.sql", &self.contradicted)
+                    .execute(&mut *conn)
+                    .await?;
+            if found.rows_affected() == 0 {
+                return Ok(());
+            }
+        }
     }
 
     /// Inserts the next steps' deliveries and gives their tickets.

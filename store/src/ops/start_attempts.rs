@@ -235,7 +235,7 @@ pub(super) struct Found {
     pub(super) epoch: i64,
     pub(super) open: bool,
     pub(super) opted_out: bool,
-    said_sent: bool,
+    pub(super) said_sent: bool,
     /// The route that it is to go over; `None` when it may not, or is of no step any more.
     pub(super) route_id: Option<RouteId>,
     pub(super) route_paused: bool,

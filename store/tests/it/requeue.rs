@@ -9,8 +9,9 @@ use dripline_domain::ids::{ContactId, DeliveryId};
 use dripline_domain::money::Micros;
 use dripline_store::listing::failed::{self, FailedDelivery, FailedFilter, RequeueObstacle};
 use dripline_store::ops::{
-    Closing, EnrollError, Finished, GiveUp, GiveUpRequest, PricedContact, RequeueChunk, Requeued,
-    Resolved, StaleReason, Start, StartRequest, delete_workflow, give_up, opt_out, requeue,
+    Closing, EnrollError, Finished, GiveUp, GiveUpRequest, PricedContact, Repeat, RequeueChunk,
+    Requeued, Resolved, StaleReason, StaleRepeat, Start, StartRequest, delete_workflow, give_up,
+    opt_out, requeue,
 };
 use dripline_store::plan::{self, Then, UnknownFilter};
 use dripline_store::testing::factory::{
@@ -19,6 +20,7 @@ use dripline_store::testing::factory::{
 use uuid::Uuid;
 
 use crate::evidence::says;
+use crate::repeats::again;
 use crate::support::{Stage, accepted, balance, outcomes, policy, refused, requests};
 
 const FULL: i64 = 1_000_000_000_000;
@@ -385,4 +387,34 @@ async fn who_requeues_and_who_says_it_was_sent_do_not_send_it_twice() {
         }
         stage.assert_sound().await;
     }
+}
+
+#[tokio::test]
+async fn who_requeues_the_last_of_a_chain_does_not_send_it_behind_the_word() {
+    for _ in 0..20 {
+        let stage = Stage::new().await;
+        let (scene, first) = requeued(&stage, 1).await;
+        stage.send_due(&refused()).await;
+        let found = failed(&stage, &scene).await;
+        let last: Vec<_> = found.into_iter().filter(|one| one.delivery_id != first).collect();
+        let (chunk, late) = (chunk(&scene, &last, 3), [says(first, Evidence::Receipt)]);
+        let (done, _) = tokio::join!(run(&stage, &chunk), stage.resolve(&late));
+        let (_, due) = stage.claim_due().await;
+        assert_eq!(due.len(), done.requeued.len());
+        if !due.is_empty() {
+            let started = stage.start(&requests(&due, 1)).await;
+            assert_eq!(started, [Start::Stale(StaleReason::SaidSent)]);
+        }
+        stage.assert_sound().await;
+    }
+}
+
+#[tokio::test]
+async fn what_takes_it_up_is_not_made_again_under_its_key() {
+    let stage = Stage::new().await;
+    let (_, first) = requeued(&stage, 1).await;
+    let lost = stage.lose_keyed().await;
+    stage.resolve(&[says(first, Evidence::Receipt)]).await;
+    let repeated = stage.repeat(&[again(&lost[0])]).await;
+    assert_eq!(repeated, [Repeat::Stale(StaleRepeat::SaidSent)]);
 }

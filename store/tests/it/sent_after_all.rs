@@ -169,3 +169,23 @@ async fn who_stands_before_the_wire_and_who_says_it_was_sent_do_not_both_win() {
         stage.assert_sound().await;
     }
 }
+
+#[tokio::test]
+async fn who_queues_it_again_and_who_says_it_was_sent_leave_nothing_to_be_given_back() {
+    for _ in 0..20 {
+        let stage = Stage::new().await;
+        let (scene, first) = waits_again(&stage, 1).await;
+        stage.advance(3_600);
+        let (_, due) = stage.claim_due().await;
+        let again = requests(&due, 1);
+        stage.start(&again).await;
+        let late = [Resolution { attempt: Some(1), ..says(first.delivery_id, Evidence::Receipt) }];
+        let ends = outcomes(&again, &not_sent());
+        tokio::join!(stage.finish(&ends), stage.resolve(&late));
+        let waiting = "SELECT count(*) FROM deliveries WHERE said_sent AND state = 'queued'";
+        let waiting: i64 = sqlx::query_scalar(waiting).fetch_one(stage.pool()).await.unwrap();
+        assert_eq!(waiting, 0, "a purge or a removal would give its money back");
+        assert_eq!(stage.balance(scene.account_id).await.spent, PRICE);
+        stage.assert_sound().await;
+    }
+}
