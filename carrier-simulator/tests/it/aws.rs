@@ -82,8 +82,9 @@ impl Call {
         let scope = format!("{date}/eu-central-1/{}/aws4_request", self.service);
         let to_sign =
             format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{}", sha256(canonical.as_bytes()));
-        let key = scope.split('/').fold(format!("AWS4{}", self.secret).into_bytes(), sign);
-        let signature = hex(&sign(key, &to_sign));
+        let secret = format!("AWS4{}", self.secret).into_bytes();
+        let key = scope.split('/').fold(secret, |key, step| sign(&key, step));
+        let signature = hex(&sign(&key, &to_sign));
         let key_id = self.key_id;
         headers.retain(|(name, _)| *name != "host");
         headers.push((
@@ -97,8 +98,8 @@ impl Call {
     }
 }
 
-fn sign(key: Vec<u8>, step: &str) -> Vec<u8> {
-    let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
+fn sign(key: &[u8], step: &str) -> Vec<u8> {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, key);
     hmac::sign(&key, step.as_bytes()).as_ref().to_vec()
 }
 
