@@ -15,6 +15,7 @@ use dripline_plugin_host::{
     Fields, HostOptions, Limits, LoadError, LogKeeper, Manifest, PluginError, PluginHost,
     PluginInfo, RenderCheckError,
 };
+use dripline_store::Pool;
 use dripline_store::ops::PricedContact;
 use dripline_store::plugin::{self, PluginVersion};
 use tokio::sync::OnceCell;
@@ -40,7 +41,7 @@ pub(crate) struct Plugins {
 #[derive(Debug)]
 struct Loaded {
     host: PluginHost,
-    /// Name to why it was not loaded.
+    /// Name to why it was not loaded. An earlier version of what is installed may be loaded in its place.
     broken: BTreeMap<String, String>,
     /// Which names are installed in the database.
     installed: BTreeSet<String>,
@@ -206,29 +207,24 @@ impl Plugins {
                     clock: Arc::new(SystemClock),
                     ..self.thread_options()
                 };
+                // Before the host, which makes folders that an embedded server has to be able to enter.
+                let pool = if self.database.may_exist() {
+                    Some(self.database.pool().await?)
+                } else {
+                    None
+                };
+                let host = PluginHost::new(options).context("start the plugin host")?;
+                let (broken, installed) = (BTreeMap::new(), BTreeSet::new());
+                let mut loaded = Loaded { host, broken, installed };
+                if let Some(pool) = pool {
+                    for version in plugin::in_force(pool).await? {
+                        loaded.add_installed(pool, version).await?;
+                    }
+                }
                 let directory = self.directory.clone();
-                let installed = self.installed().await?;
-                // Compiling a plugin takes a second.
-                tokio::task::spawn_blocking(move || load(options, &directory, installed))
-                    .await
-                    .map_err(|error| anyhow!("loading the plugins was cut short: {error}"))?
+                blocking(move || loaded.add_files(&directory)).await?
             })
             .await
-    }
-
-    /// What is installed in the database, with its bytes.
-    async fn installed(&self) -> anyhow::Result<Vec<(PluginVersion, Vec<u8>)>> {
-        if !self.database.may_exist() {
-            return Ok(Vec::new());
-        }
-        let pool = self.database.pool().await?;
-        let mut installed = Vec::new();
-        for version in plugin::in_force(pool).await? {
-            if let Some(bytes) = plugin::component(pool, &version.name, &version.digest).await? {
-                installed.push((version, bytes));
-            }
-        }
-        Ok(installed)
     }
 
     fn thread_options(&self) -> HostOptions {
@@ -259,45 +255,61 @@ impl Plugins {
     }
 }
 
-fn load(
-    options: HostOptions,
-    directory: &Path,
-    installed: Vec<(PluginVersion, Vec<u8>)>,
-) -> anyhow::Result<Loaded> {
-    let host = PluginHost::new(options).context("start the plugin host")?;
-    let mut broken = BTreeMap::new();
-    let mut taken = BTreeSet::new();
-    for (version, bytes) in installed {
-        let PluginVersion { name, digest, permissions, .. } = &version;
-        if let Err(error) = host.load_approved(name, &bytes, digest, permissions) {
-            broken.insert(name.clone(), in_one_line(error));
+impl Loaded {
+    /// Loads the version in force or, as a worker does, the newest before it that loads.
+    async fn add_installed(&mut self, pool: &Pool, in_force: PluginVersion) -> anyhow::Result<()> {
+        let mut next = Some(in_force);
+        while let Some(version) = next {
+            self.installed.insert(version.name.clone());
+            let bytes = plugin::component(pool, &version.name, &version.digest).await?;
+            let (host, bytes, tried) = (self.host.clone(), bytes.unwrap_or_default(), version);
+            let (version, loaded) = blocking(move || {
+                let PluginVersion { name, digest, permissions, .. } = &tried;
+                let loaded = host.load_approved(name, &bytes, digest, permissions);
+                (tried, loaded)
+            })
+            .await?;
+            let PluginVersion { name, digest, .. } = version;
+            let Err(error) = loaded else { break };
+            next = plugin::before(pool, &name, &digest).await?;
+            self.broken.entry(name).or_insert_with(|| in_one_line(error));
         }
-        taken.insert(version.name);
+        Ok(())
     }
-    let entries = match std::fs::read_dir(directory) {
-        Ok(entries) => entries,
-        // Nothing is installed yet.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Ok(Loaded { host, broken, installed: taken });
+
+    /// Loads the files of a directory whose names are not taken.
+    fn add_files(mut self, directory: &Path) -> anyhow::Result<Self> {
+        let entries = match std::fs::read_dir(directory) {
+            Ok(entries) => entries,
+            // Nothing is installed yet.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(self),
+            Err(error) => {
+                return Err(error).with_context(|| format!("read `{}`", directory.display()));
+            }
+        };
+        for entry in entries {
+            let path = entry.with_context(|| format!("read `{}`", directory.display()))?.path();
+            if path.extension().is_none_or(|extension| extension != "wasm") {
+                continue;
+            }
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().replace('_', "-");
+            if self.installed.contains(&name) {
+                continue;
+            }
+            if let Err(error) = self.host.load_file(&path) {
+                self.broken.insert(name, in_one_line(error));
+            }
         }
-        Err(error) => {
-            return Err(error).with_context(|| format!("read `{}`", directory.display()));
-        }
-    };
-    for entry in entries {
-        let path = entry.with_context(|| format!("read `{}`", directory.display()))?.path();
-        if path.extension().is_none_or(|extension| extension != "wasm") {
-            continue;
-        }
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().replace('_', "-");
-        if taken.contains(&name) {
-            continue;
-        }
-        if let Err(error) = host.load_file(&path) {
-            broken.insert(name, in_one_line(error));
-        }
+        Ok(self)
     }
-    Ok(Loaded { host, broken, installed: taken })
+}
+
+/// Compiling a plugin takes a second.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> anyhow::Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| anyhow!("loading the plugins was cut short: {error}"))
 }
 
 /// The compiler's own words are laid out over many lines.

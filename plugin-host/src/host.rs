@@ -24,7 +24,7 @@ use crate::renderer::{self, RenderCheckError, RenderError};
 use crate::session::Setting;
 use crate::token::{self, TokenPlace};
 use crate::webhook::{self, Heard, Hook, HookError};
-use crate::{carrier, inspect, lookup};
+use crate::{carrier, lookup};
 
 /// How a host is made.
 #[derive(Debug)]
@@ -61,6 +61,8 @@ pub struct PluginHost {
     shared: Arc<Inner>,
     /// For which route it works, if for one: what plugins log is kept with it.
     route: Option<RouteId>,
+    /// The carrier that stays the version that it was, whatever is loaded meanwhile.
+    held: Option<Arc<Plugin>>,
 }
 
 struct Inner {
@@ -102,13 +104,28 @@ impl PluginHost {
             loading: Mutex::new(()),
             log_keeper,
         });
-        Ok(Self { shared, route: None })
+        Ok(Self { shared, route: None, held: None })
     }
 
     /// The same host, working for a route: what plugins log is kept with it.
     #[must_use]
     pub fn on_route(&self, route: RouteId) -> Self {
-        Self { shared: Arc::clone(&self.shared), route: Some(route) }
+        Self { route: Some(route), ..self.clone() }
+    }
+
+    /// The same host, for which this carrier stays the version that it is now, also when another is loaded or it is
+    /// unloaded: what is answered to a request must be read by the version that made it. `None` when no carrier of this
+    /// name is loaded.
+    pub fn holding(&self, carrier: &str) -> Option<Self> {
+        let held = self.find(carrier, PluginKind::Carrier).ok()?;
+        Some(Self { held: Some(held), ..self.clone() })
+    }
+
+    fn find(&self, name: &str, kind: PluginKind) -> Result<Arc<Plugin>, PluginError> {
+        match &self.held {
+            Some(held) if held.info.name == name && held.info.kind == kind => Ok(Arc::clone(held)),
+            _ => self.shared.registry.get(name, kind),
+        }
     }
 
     /// What plugins may use.
@@ -173,7 +190,7 @@ impl PluginHost {
             plugin = info.name,
             kind = %info.kind,
             digest = info.digest,
-            contract = inspect::CONTRACT_VERSION,
+            contract = info.contract,
             "plugin loaded"
         );
         Ok(info)
@@ -225,7 +242,7 @@ impl PluginHost {
 
     /// What a carrier says about itself; `None` when no carrier of this name is loaded.
     pub fn manifest(&self, carrier: &str) -> Option<Arc<Manifest>> {
-        self.shared.registry.get(carrier, PluginKind::Carrier).ok()?.info.manifest.clone()
+        self.find(carrier, PluginKind::Carrier).ok()?.info.manifest.clone()
     }
 
     /// The fields that a template reads, sorted, or what is wrong with it.
@@ -403,7 +420,7 @@ impl PluginHost {
 
     /// Whether this is a loaded carrier that fetches tokens.
     pub fn fetches_tokens(&self, carrier: &str) -> bool {
-        self.shared.registry.get(carrier, PluginKind::Carrier).is_ok_and(|plugin| plugin.info.token)
+        self.find(carrier, PluginKind::Carrier).is_ok_and(|plugin| plugin.info.token)
     }
 
     async fn call_carrier<T, E>(
@@ -448,7 +465,7 @@ struct Call {
 
 impl Call {
     fn new(host: &PluginHost, name: &str, kind: PluginKind) -> Result<Self, PluginError> {
-        let plugin = host.shared.registry.get(name, kind)?;
+        let plugin = host.find(name, kind)?;
         let now = host.shared.clock.now();
         Ok(Self { host: Arc::clone(&host.shared), plugin, route: host.route, now })
     }

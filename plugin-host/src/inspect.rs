@@ -22,10 +22,12 @@ pub(crate) fn name(name: &str) -> Result<(), LoadError> {
 }
 
 /// What the component exports.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Exports {
     /// The one kind that it is.
     pub(crate) kind: PluginKind,
+    /// The version of the contract in the name of that interface.
+    pub(crate) contract: String,
     /// Whether it is a carrier that can be asked.
     pub(crate) lookup: bool,
     /// Whether it is a carrier that fetches tokens.
@@ -40,7 +42,8 @@ pub(crate) fn exports(plugin: &str, component: &Component) -> Result<Exports, Lo
     let mut kinds = Vec::new();
     let mut names = Vec::new();
     let (mut lookup, mut token, mut webhook) = (false, false, false);
-    for (name, _) in component.component_type().exports(engine) {
+    let component = component.component_type();
+    for (name, _) in component.exports(engine) {
         names.push(format!("`{name}`"));
         let Some((interface, version)) = contract_interface(name) else { continue };
         let kind = match interface {
@@ -60,13 +63,14 @@ pub(crate) fn exports(plugin: &str, component: &Component) -> Result<Exports, Lo
             _ => continue,
         };
         same_contract(plugin, version)?;
-        kinds.push(kind);
+        kinds.push((kind, version));
     }
     match kinds[..] {
-        [kind] => {
+        [(kind, version)] => {
             let carrier = kind == PluginKind::Carrier;
             Ok(Exports {
                 kind,
+                contract: version.to_owned(),
                 lookup: lookup && carrier,
                 token: token && carrier,
                 webhook: webhook && carrier,

@@ -54,6 +54,8 @@ pub struct PluginInfo {
     pub digest: String,
     /// The size of its file.
     pub file_bytes: usize,
+    /// The version of the contract that it was built for, such as `0.1.2`.
+    pub contract: String,
     /// What it says about itself; carriers only.
     pub manifest: Option<Arc<Manifest>>,
     /// Whether it is a carrier that can be asked by our reference: it exports `lookup`.
@@ -173,13 +175,14 @@ impl Loader<'_> {
         let exports = inspect::exports(name, &component)?;
         let kind = exports.kind;
         inspect::imports(name, &component)?;
-        let ready = self.link(name, exports, &component)?;
+        let ready = self.link(name, &exports, &component)?;
         let manifest = self.self_check(name, kind, &ready)?;
         let info = PluginInfo {
             name: name.to_owned(),
             kind,
             digest,
             file_bytes: bytes.len(),
+            contract: exports.contract,
             manifest: manifest.map(Arc::new),
             lookup: exports.lookup,
             token: exports.token,
@@ -225,7 +228,7 @@ impl Loader<'_> {
     fn link(
         &self,
         name: &str,
-        exports: inspect::Exports,
+        exports: &inspect::Exports,
         component: &Component,
     ) -> Result<Ready, LoadError> {
         let link = || -> wasmtime::Result<Ready> {

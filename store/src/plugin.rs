@@ -36,8 +36,10 @@ pub struct PluginLoad {
     pub worker: String,
     /// Which version it tried.
     pub digest: String,
-    /// Why that could not be loaded; the worker goes on with what it had. `None`: it runs it.
+    /// Why that could not be loaded. `None`: it runs it.
     pub problem: Option<String>,
+    /// Which version it runs: with a problem, an earlier one. `None`: none of them.
+    pub runs: Option<String>,
     /// When.
     pub loaded_at: DateTime<Utc>,
 }
@@ -72,6 +74,27 @@ pub async fn versions(pool: &Pool, name: &str) -> Result<Vec<PluginVersion>, Sto
     Ok(versions)
 }
 
+/// The version that was in force when the one with this digest was first installed: what to go back to when that one
+/// cannot be loaded. A version that was rolled back before that is passed over, since nobody wanted it any more.
+pub async fn before(
+    pool: &Pool,
+    name: &str,
+    digest: &str,
+) -> Result<Option<PluginVersion>, StoreError> {
+    let before = sqlx::query_as!(
+        PluginVersion,
+        r#"SELECT b.name, b.kind, b.digest, b.version, b.permissions, b.installed_at, b.installed_by,
+                  FALSE AS "in_force!"
+           FROM plugin_versions v JOIN plugin_versions b ON b.plugin_version_id = v.replaced_id
+           WHERE v.name = $1 AND v.digest = $2"#,
+        name,
+        digest,
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(before)
+}
+
 /// The bytes of a version.
 pub async fn component(
     pool: &Pool,
@@ -92,7 +115,7 @@ pub async fn component(
 pub async fn loads(pool: &Pool, name: &str) -> Result<Vec<PluginLoad>, StoreError> {
     let loads = sqlx::query_as!(
         PluginLoad,
-        "SELECT w.name AS worker, l.digest, l.problem, l.loaded_at
+        "SELECT w.name AS worker, l.digest, l.problem, l.runs, l.loaded_at
          FROM plugin_loads l JOIN workers w USING (worker_id)
          WHERE l.name = $1 AND w.stopped_at IS NULL
          ORDER BY w.name",
@@ -111,16 +134,19 @@ pub async fn record_load(
     name: &str,
     digest: &str,
     problem: Option<&str>,
+    runs: Option<&str>,
 ) -> Result<(), StoreError> {
     let insert = sqlx::query!(
-        "INSERT INTO plugin_loads (worker_id, name, digest, problem, loaded_at)
-         VALUES ($1, $2, $3, $4, $5)
+        "INSERT INTO plugin_loads (worker_id, name, digest, problem, runs, loaded_at)
+         VALUES ($1, $2, $3, $4, $5, $6)
          ON CONFLICT (worker_id, name) DO UPDATE
-         SET digest = excluded.digest, problem = excluded.problem, loaded_at = excluded.loaded_at",
+         SET digest = excluded.digest, problem = excluded.problem, runs = excluded.runs,
+             loaded_at = excluded.loaded_at",
         worker.0,
         name,
         digest,
         problem,
+        runs,
         clock.now(),
     )
     .execute(pool);

@@ -151,6 +151,7 @@ async fn load_plugins(
     pool: &Pool,
     options: HostOptions,
 ) -> anyhow::Result<(PluginHost, Arc<Installed>)> {
+    let clock = options.clock.clone();
     let host = PluginHost::new(options).context("start the plugin host")?;
     let directory = settings.plugins.directory.clone();
     let shown = directory.display().to_string();
@@ -162,8 +163,9 @@ async fn load_plugins(
             .with_context(|| format!("load plugins from {shown}"))?;
     }
     let installed = Arc::new(Installed::default());
-    installed.sync(pool, &host).await.context("load the installed plugins")?;
-    if host.plugins().is_empty() {
+    installed.sync(pool, &host, &*clock).await.context("load the installed plugins")?;
+    // What is installed and cannot be loaded may be loaded later, and is told until then.
+    if host.plugins().is_empty() && installed.tried().is_empty() {
         bail!(
             "there are no plugins: `dripline plugin install FILE` installs one, and *.wasm in {shown} \
              would do as well"

@@ -1,5 +1,9 @@
 use std::path::PathBuf;
 
+use dripline_domain::clock::SystemClock;
+use dripline_store::ops::{NewPluginVersion, install_plugin};
+use dripline_store::{plugin, worker_registry};
+
 use crate::session::{Session, assert_transcript};
 use crate::token_server::TokenServer;
 
@@ -39,6 +43,7 @@ fn a_file_is_checked_before_anybody_depends_on_it() {
     let checked = session.quiet("plugin check plugins/twilio.wasm");
     assert_eq!(checked.code, 0, "{}", checked.stderr);
     for line in [
+        "contract      built for dripline:plugin 0.1.2\n",
         "it asks for:\n  to send to the origin that the setting `api_base` names\n",
         "  to have the secret `auth_token` put into its requests\n",
     ] {
@@ -216,6 +221,83 @@ async fn plugins_are_installed_replaced_brought_back_and_removed() {
     assert_eq!(gone.code, 1, "{}", gone.stdout);
     session.run("plugin rollback plain");
     assert_transcript!(session);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_asks_for_more_is_asked_about_again() {
+    let session = Session::new().await;
+    let built = PathBuf::from(std::env::var_os("DRIPLINE_TEST_PLUGINS").unwrap());
+    // Three versions of one name. The second wants one origin more; the third is the second with a note in it.
+    let file = |folder: &str, bytes: &[u8]| {
+        std::fs::create_dir(session.home().join(folder)).unwrap();
+        session.file(&format!("{folder}/twilio.wasm"), bytes);
+        format!("{folder}/twilio.wasm")
+    };
+    let next = std::fs::read(built.join("twilio_next.wasm")).unwrap();
+    let first = file("first", &std::fs::read(built.join("twilio.wasm")).unwrap());
+    let second = file("second", &next);
+    let third = file("third", &[&next[..], b"\0\x05\x04note"].concat());
+    let in_force = || session.quiet("plugin show twilio --output json").json()["plugin"].clone();
+
+    assert_eq!(session.quiet(&format!("plugin install {first} --yes")).code, 0);
+    let before = in_force();
+    for further in ["", " --dry-run"] {
+        let asked = session.quiet(&format!("plugin install {second}{further}"));
+        assert_eq!(asked.code, if further.is_empty() { 4 } else { 0 }, "{asked:?}");
+        let said = format!("{}{}", asked.stdout, asked.stderr);
+        // Of all that it asks for, what is new.
+        assert_eq!(said.matches("\n  to ").count(), 1, "{said}");
+        assert!(said.contains("\n  to send to https://next.twilio.example\n"), "{said}");
+        assert_eq!(in_force(), before);
+    }
+    assert_eq!(session.quiet(&format!("plugin install {second} --yes")).code, 0);
+    assert_eq!(in_force()["carrier"]["version"], "2.0.0");
+    // No more, and less: nobody is asked.
+    for file in [&third, &first] {
+        let installed = session.quiet(&format!("plugin install {file}"));
+        assert_eq!(installed.code, 0, "{installed:?}");
+        assert!(installed.stdout.starts_with("installed carrier `twilio`"), "{installed:?}");
+    }
+    assert_eq!(in_force(), before);
+    // Now it would be more again.
+    assert_eq!(session.quiet(&format!("plugin install {third}")).code, 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_version_in_force_does_not_load_the_one_before_is_used_and_shown() {
+    let session = Session::new().await;
+    let (pool, clock) = (session.pool(), &SystemClock);
+    let installed = session.quiet("plugin install plugins/twilio.wasm --yes --output json");
+    let (first, second) = (installed.json()["digest"].clone(), "ab".repeat(32));
+    let first = first.as_str().unwrap();
+    let broken = NewPluginVersion {
+        name: "twilio",
+        kind: "carrier",
+        digest: &second,
+        version: "2",
+        component: b"no component",
+        permissions: &[],
+    };
+    install_plugin(pool, clock, &broken, "ann").await.unwrap();
+    for (worker, runs) in [("w1", Some(first)), ("w2", None)] {
+        let id = worker_registry::register(pool, clock, worker).await.unwrap().worker_id;
+        let problem = Some("it is broken");
+        plugin::record_load(pool, clock, id, "twilio", &second, problem, runs).await.unwrap();
+    }
+    let shown = session.quiet("plugin show twilio");
+    assert_eq!(shown.code, 0, "{shown:?}");
+    for line in [
+        format!("{first}\n"),
+        "the version in force cannot be loaded here: plugin `twilio` is not a valid".to_owned(),
+        format!("worker w1 cannot load abababababab and runs {}: it is broken\n", &first[..12]),
+        "worker w2 cannot load abababababab and runs none: it is broken\n".to_owned(),
+    ] {
+        assert!(shown.stdout.contains(&line), "{line}: {}", shown.stdout);
+    }
+    let rolled_back = session.quiet("plugin rollback twilio");
+    assert!(rolled_back.stdout.contains(&first[..12]), "{rolled_back:?}");
+    let shown = session.quiet("plugin show twilio");
+    assert!(!shown.stdout.contains("cannot be loaded here"), "{}", shown.stdout);
 }
 
 /// The carrier that wants tokens, which is no bundled one.

@@ -71,8 +71,9 @@ pub async fn install_plugin(
     // What is approved again may have been approved with less before.
     let version_id = sqlx::query_scalar!(
         "INSERT INTO plugin_versions (name, kind, digest, version, component, permissions,
-                                      installed_at, installed_by)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+                                      installed_at, installed_by, replaced_id)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8,
+                 (SELECT plugin_version_id FROM plugins WHERE name = $1))
          ON CONFLICT (name, digest) DO UPDATE SET permissions = excluded.permissions
          RETURNING plugin_version_id",
         new.name,

@@ -57,6 +57,23 @@ async fn the_last_installed_version_is_in_force_and_the_others_are_kept() {
 }
 
 #[tokio::test]
+async fn what_was_rolled_back_comes_before_no_later_version() {
+    let database = TestDatabase::new().await;
+    // Version 2 is rolled back, and installed once more when 3 has come.
+    for number in [1, 2, 1, 3, 2] {
+        assert!(install(&database, "acme", "carrier", number, &["sign"]).await.unwrap());
+    }
+    remove_plugin(database.pool(), &CLOCK, "acme", "ann").await.unwrap();
+    install(&database, "acme", "carrier", 4, &[]).await.unwrap();
+    install(&database, "other", "carrier", 5, &[]).await.unwrap();
+    for (number, expected) in [(1, None), (2, Some(1)), (3, Some(1)), (4, None), (5, None)] {
+        let before = plugin::before(database.pool(), "acme", &digest(number)).await.unwrap();
+        assert!(before.iter().all(|before| before.permissions == ["sign"] && !before.in_force));
+        assert_eq!(before.map(|before| before.digest), expected.map(digest), "before {number}");
+    }
+}
+
+#[tokio::test]
 async fn a_plugin_stays_what_it_is() {
     let database = TestDatabase::new().await;
     install(&database, "acme", "carrier", 1, &[]).await.unwrap();
@@ -98,7 +115,8 @@ async fn what_workers_made_of_it_is_told_of_those_that_run() {
     let pool = database.pool();
     let worker = worker_registry::register(pool, &CLOCK, "w1").await.unwrap();
     let record = async |digest: &str, problem: Option<&str>| {
-        plugin::record_load(pool, &CLOCK, worker.worker_id, "acme", digest, problem).await.unwrap();
+        let (id, runs) = (worker.worker_id, Some("the first"));
+        plugin::record_load(pool, &CLOCK, id, "acme", digest, problem, runs).await.unwrap();
     };
     record(&digest(1), None).await;
     record(&digest(2), Some("it traps")).await;
@@ -106,5 +124,6 @@ async fn what_workers_made_of_it_is_told_of_those_that_run() {
     assert_eq!(loads.len(), 1);
     assert_eq!((&*loads[0].worker, &loads[0].digest), ("w1", &digest(2)));
     assert_eq!(loads[0].problem.as_deref(), Some("it traps"));
+    assert_eq!(loads[0].runs.as_deref(), Some("the first"));
     assert_eq!(plugin::loads(pool, "other").await.unwrap(), []);
 }

@@ -20,8 +20,8 @@ use crate::output::{Output, Report};
 ///
 /// The file is checked as `plugin check` does, kept in the database with its digest, and loaded by running workers
 /// within a sweep's interval, without a restart; what is under way ends on the version before. What it asks for must
-/// be approved once: a version that asks for more than the one before is asked about again. One that does not load at a
-/// worker leaves the version before at work there: see `plugin show`. Installing the same file again changes nothing.
+/// be approved once: a version that asks for more than the one before is asked about again. Where one does not load, the
+/// newest version before it that does is at work: see `plugin show`. Installing the same file again changes nothing.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The component. Its name is the plugin's, with `_` as `-`.

@@ -14,6 +14,8 @@ pub(super) struct PluginReport {
     pub(super) kind: String,
     pub(super) digest: String,
     pub(super) file_bytes: usize,
+    /// The version of the contract that it was built for.
+    contract: String,
     memory_limit_bytes: usize,
     deadline_ms: u64,
     /// The contract's interfaces whose functions it calls.
@@ -65,6 +67,7 @@ impl PluginReport {
             kind: info.kind.to_string(),
             digest: info.digest.clone(),
             file_bytes: info.file_bytes,
+            contract: info.contract.clone(),
             memory_limit_bytes,
             deadline_ms: u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX),
             imports: info.imports.clone(),
@@ -86,6 +89,7 @@ impl PluginReport {
             ("kind", self.kind.clone()),
             ("digest", self.digest.clone()),
             ("size", format!("{} bytes", self.file_bytes)),
+            ("contract", format!("built for dripline:plugin {}", self.contract)),
             ("memory limit", format!("{} MiB", self.memory_limit_bytes / (1024 * 1024))),
             ("deadline", format!("{} ms", self.deadline_ms)),
         ];

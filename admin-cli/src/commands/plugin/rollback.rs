@@ -11,7 +11,7 @@ use crate::failure::refuse;
 use crate::output::page::Page;
 use crate::output::{Output, Report};
 
-/// Put a version of a plugin in force again that was installed before: the last one that is not in force now.
+/// Put a version of a plugin in force again that was installed before: the one whose place the present one took.
 ///
 /// What it asks for was approved then.
 #[derive(Debug, clap::Args)]
@@ -41,9 +41,14 @@ impl Report for RolledBack {
 pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::Result<Exit> {
     let pool = ctx.pool().await?;
     let versions = plugin::versions(pool, &args.name).await?;
-    let chosen = versions.iter().find(|version| match &args.to {
-        Some(digest) => !digest.is_empty() && version.digest.starts_with(digest),
-        None => !version.in_force,
+    let before = match versions.iter().find(|version| version.in_force) {
+        Some(now) => plugin::before(pool, &now.name, &now.digest).await?,
+        None => None,
+    };
+    let chosen = versions.iter().find(|version| match (&args.to, &before) {
+        (Some(digest), _) => !digest.is_empty() && version.digest.starts_with(digest),
+        (None, Some(before)) => version.digest == before.digest,
+        (None, None) => !version.in_force,
     });
     let Some(chosen) = chosen else {
         let why = match &args.to {

@@ -24,6 +24,8 @@ pub(crate) struct Args {
 #[derive(Serialize)]
 struct OnePlugin {
     plugin: PluginReport,
+    /// Why the version in force cannot be loaded here, so that this is an earlier one.
+    problem: Option<String>,
     /// Every version that was installed in the database, the last first.
     versions: Vec<PluginVersion>,
     /// What the running workers made of it.
@@ -54,13 +56,16 @@ impl Report for OnePlugin {
             ]
         });
         page.table(&columns, rows, "");
-        for PluginLoad { worker, digest, problem, .. } in &self.workers {
-            let digest = short(digest);
+        if let Some(problem) = &self.problem {
+            page.line(format_args!("the version in force cannot be loaded here: {problem}"));
+        }
+        for PluginLoad { worker, digest, problem, runs, .. } in &self.workers {
+            let (digest, runs) = (short(digest), runs.as_deref().map_or("none", short));
             match problem {
                 None => page.line(format_args!("worker {worker} runs {digest}")),
-                Some(problem) => {
-                    page.line(format_args!("worker {worker} cannot load {digest}: {problem}"));
-                }
+                Some(problem) => page.line(format_args!(
+                    "worker {worker} cannot load {digest} and runs {runs}: {problem}"
+                )),
             }
         }
     }
@@ -68,8 +73,9 @@ impl Report for OnePlugin {
 
 pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::Result<Exit> {
     let plugins = ctx.plugins.list().await?;
+    let problem = ctx.plugins.broken().await?.get(&args.name);
     let Some(info) = plugins.iter().find(|info| info.name == args.name) else {
-        if let Some(why) = ctx.plugins.broken().await?.get(&args.name) {
+        if let Some(why) = problem {
             return Err(refuse(format!("plugin `{}` cannot be loaded: {why}", args.name)).into());
         }
         let names = plugins.iter().map(|info| info.name.as_str());
@@ -83,6 +89,6 @@ pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::
         Default::default()
     };
     let plugin = PluginReport::new(info, ctx.plugins.limits());
-    out.data(&OnePlugin { plugin, versions, workers })?;
+    out.data(&OnePlugin { plugin, problem: problem.cloned(), versions, workers })?;
     Ok(Exit::Done)
 }

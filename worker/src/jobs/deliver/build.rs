@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use dripline_domain::breaker::Sign;
 use dripline_domain::delivery::AttemptOutcome;
-use dripline_plugin_host::PluginHost;
 use dripline_plugin_host::Request;
 use dripline_plugin_host::{CallError, DuplicateClass, NoToken, Outgoing, outcome};
 use dripline_store::delivery::DueDelivery;
@@ -38,11 +37,7 @@ pub(super) struct Build {
 
 impl Build {
     pub(super) fn start(environment: &Arc<Environment>) -> Self {
-        let plugins = environment.plugins.clone();
-        let batcher = Batcher::spawn("build", environment.batches.plugins, move |batch| {
-            let plugins = plugins.clone();
-            async move { build(&plugins, batch).await }
-        });
+        let batcher = Batcher::spawn("build", environment.batches.plugins, build);
         Self { environment: environment.clone(), batcher }
     }
 
@@ -140,13 +135,13 @@ impl Build {
     }
 }
 
-async fn build(plugins: &PluginHost, batch: Vec<(Arc<ReadyRoute>, Outgoing)>) -> Vec<Built> {
+async fn build(batch: Vec<(Arc<ReadyRoute>, Outgoing)>) -> Vec<Built> {
     let (groups, mut answers) = by_route(batch);
     for mut group in groups {
         let messages = group.take();
         let route = &group.route;
-        let built = plugins
-            .on_route(route.route_id)
+        let built = route
+            .plugins
             .build_requests(&route.carrier, &route.settings, route.grant.secrets(), messages)
             .await;
         answers.fill(&group, built);

@@ -10,6 +10,7 @@ use dripline_domain::ids::{ContactId, RouteId};
 use dripline_domain::segment::SegmentRules;
 use dripline_domain::sender;
 use dripline_plugin_host::DuplicateClass;
+use dripline_plugin_host::PluginHost;
 use dripline_plugin_host::Settings;
 use dripline_plugin_host::egress::{Grant, RouteRights, Secrets};
 use dripline_store::delivery::DueDelivery;
@@ -27,6 +28,9 @@ use crate::outage::Unanswered;
 pub(super) struct ReadyRoute {
     pub(super) route_id: RouteId,
     pub(super) carrier: String,
+    /// Calls the carrier in the version that the route was made ready with, also after another has come into force: the
+    /// answer to what is on the wire is read by the version that made the request.
+    pub(super) plugins: PluginHost,
     senders: Vec<String>,
     pub(super) settings: Settings,
     pub(super) grant: Grant,
@@ -127,7 +131,9 @@ impl Routes {
         let carrier = &route.carrier;
         // Read before the manifest: whatever changes in between makes the route be prepared again.
         let plugin_changes = self.environment.plugins.changes();
-        let manifest = self.environment.plugins.manifest(carrier).ok_or_else(|| {
+        let plugins = self.environment.plugins.on_route(route.route_id).holding(carrier);
+        let held = plugins.and_then(|plugins| Some((plugins.manifest(carrier)?, plugins)));
+        let (manifest, plugins) = held.ok_or_else(|| {
             let text = format!("this worker has no carrier plugin `{carrier}`");
             Reason::new("plugin_not_loaded", text)
         })?;
@@ -150,7 +156,8 @@ impl Routes {
             duplicates: manifest.duplicates,
             key_lifetime: manifest.key_lifetime(),
             final_after: manifest.lookup_final_after(),
-            tokens: self.environment.plugins.fetches_tokens(carrier).then(Arc::default),
+            tokens: plugins.fetches_tokens(carrier).then(Arc::default),
+            plugins,
             rules: manifest.segments,
             plugin_changes,
             carrier: route.carrier,

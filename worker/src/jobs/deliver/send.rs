@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use dripline_domain::breaker::Symptom;
 use dripline_domain::delivery::{AttemptOutcome, Reason};
 use dripline_plugin_host::PluginError;
-use dripline_plugin_host::PluginHost;
 use dripline_plugin_host::Request;
 use dripline_plugin_host::Response;
 use dripline_plugin_host::egress::{Grant, WireOutcome};
@@ -41,11 +40,7 @@ pub(super) struct Send {
 
 impl Send {
     pub(super) fn start(environment: &Arc<Environment>) -> Self {
-        let plugins = environment.plugins.clone();
-        let read = Batcher::spawn("read", environment.batches.plugins, move |batch| {
-            let plugins = plugins.clone();
-            async move { read(&plugins, batch).await }
-        });
+        let read = Batcher::spawn("read", environment.batches.plugins, read);
         Self { environment: environment.clone(), read }
     }
 
@@ -184,13 +179,12 @@ fn symptom(wire: &WireOutcome, reading: Option<&Reading>) -> Symptom {
     }
 }
 
-async fn read(plugins: &PluginHost, batch: Vec<(Arc<ReadyRoute>, Response)>) -> Vec<Reading> {
+async fn read(batch: Vec<(Arc<ReadyRoute>, Response)>) -> Vec<Reading> {
     let (groups, mut answers) = by_route(batch);
     for mut group in groups {
         let responses = group.take();
         let route = &group.route;
-        let plugins = plugins.on_route(route.route_id);
-        let read = plugins.read_responses(&route.carrier, &route.settings, responses).await;
+        let read = route.plugins.read_responses(&route.carrier, &route.settings, responses).await;
         answers.fill(&group, read);
     }
     answers.finish()

@@ -260,9 +260,8 @@ impl ReadyRoute {
         environment: Arc<Environment>,
     ) -> Result<HeldToken, NoToken> {
         let asked_at = Instant::now();
-        let Environment { plugins, wire, .. } = &*environment;
-        let plugins = plugins.on_route(self.route_id);
-        let fetch = plugins.fetch_token(&**wire, &self.carrier, &self.settings, &self.grant);
+        let wire = &*environment.wire;
+        let fetch = self.plugins.fetch_token(wire, &self.carrier, &self.settings, &self.grant);
         let token = fetch.await?;
         tracing::debug!(
             route.id = %self.route_id,

@@ -148,8 +148,7 @@ impl Deliver {
             recipient: inquiry.phone.as_str().to_owned(),
             attempted_at_ms: u64::try_from(inquiry.marked_at.timestamp_millis()).unwrap_or(0),
         };
-        let plugins = self.environment.plugins.on_route(route.route_id);
-        let carrier = &route.carrier;
+        let (plugins, carrier) = (&route.plugins, &route.carrier);
         let one = vec![question.clone()];
         let secrets = route.grant.secrets();
         let built = plugins.build_questions(carrier, &route.settings, secrets, one).await.pop();
