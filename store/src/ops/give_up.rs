@@ -45,7 +45,8 @@ pub enum GiveUp {
 }
 
 /// Gives up a batch of queued deliveries in one transaction. One whose message was sent before, as somebody
-/// says, ends by that, whatever the cause. Gives the answers in the order of the requests; [`Finished::AlreadyDone`] for those that are not queued at that attempt any more.
+/// says, ends by that, whatever the cause. Gives the answers in the order of the requests;
+/// [`Finished::AlreadyDone`] for those that are not queued at that attempt any more.
 /// Running the batch again with the same `batch_id` changes nothing.
 pub async fn give_up(
     pool: &Pool,
