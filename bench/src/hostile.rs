@@ -48,9 +48,10 @@ const PLACES: [&str; 11] = [
 /// Milliseconds between a call's deadline and its end, for each place in which a plugin never comes back.
 pub(crate) async fn overruns(directory: &Path, runs: usize) -> anyhow::Result<Vec<Figure>> {
     // What is hung in while it is loaded would else be compiled each time.
-    let cache = tempfile::tempdir()?;
-    let options =
-        HostOptions { cache_directory: Some(cache.path().to_owned()), ..HostOptions::default() };
+    let home = tempfile::tempdir()?;
+    // The host makes it, for nobody else to reach.
+    let cache_directory = Some(home.path().join("cache"));
+    let options = HostOptions { cache_directory, ..HostOptions::default() };
     let host = PluginHost::new(options)?;
     for name in [ABILITIES, RENDERER] {
         let path = component(directory, name);
