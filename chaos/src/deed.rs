@@ -3,7 +3,7 @@
 //! To add a deed: add a variant, its chance and what it does here. The enrolling is not among them: it
 //! goes on all the time, see `feeding`.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use dripline_domain::clock::SystemClock;
@@ -20,7 +20,7 @@ use rand::rngs::Xoshiro256PlusPlus;
 use uuid::Uuid;
 
 use crate::outlast::{Answer, outlast};
-use crate::stage::{ACTOR, Account, PEOPLE, Stage, draft};
+use crate::stage::{ACTOR, Account, PEOPLE, ROUTE, Stage, draft};
 
 /// One deed. `account` and `choice` are numbers, by which it finds its object among what is there when
 /// its time comes.
@@ -42,6 +42,8 @@ pub(crate) enum Deed {
     TopUp { account: usize, units: i64 },
     /// `dripline delivery requeue`, of all that has failed in a workflow.
     Requeue { account: usize, choice: usize },
+    /// `dripline route pause`, and `resume` a moment later.
+    PauseRoute { account: usize, time: Duration },
 }
 
 /// What came of a deed, for the report.
@@ -76,7 +78,11 @@ impl Deed {
             44..74 => Self::Remove { account, choice, contacts: rng.random_range(1..20) },
             74..80 => Self::OptOut { account, choice },
             80..92 => Self::TopUp { account, units: rng.random_range(1..200) },
-            _ => Self::Requeue { account, choice },
+            92..96 => Self::Requeue { account, choice },
+            _ => {
+                let time = Duration::from_millis(rng.random_range(100..2_000));
+                Self::PauseRoute { account, time }
+            }
         }
     }
 
@@ -91,6 +97,7 @@ impl Deed {
             Self::OptOut { .. } => "opt-out",
             Self::TopUp { .. } => "top-up",
             Self::Requeue { .. } => "requeue",
+            Self::PauseRoute { .. } => "pause-route",
         }
     }
 
@@ -147,6 +154,9 @@ impl Deed {
                 let requeue = ["delivery", "requeue", "--workflow", &workflow.name, "--yes"];
                 command(stage, account, &requeue).await
             }
+            Self::PauseRoute { account, time } => {
+                pause_route(stage, stage.account(account), time).await
+            }
         }
     }
 }
@@ -165,6 +175,24 @@ pub(crate) async fn choose(
     }
     Ok(Some(found.swap_remove(choice % found.len())))
 }
+
+/// Pauses the account's first route for a while. It runs again whatever happens, or the account's messages would wait
+/// for ever.
+async fn pause_route(stage: &Stage, account: &Account, time: Duration) -> anyhow::Result<Came> {
+    let came = command(stage, account, &["route", "pause", ROUTE]).await?;
+    tokio::time::sleep(time).await;
+    let begin = Instant::now();
+    while !matches!(command(stage, account, &["route", "resume", ROUTE]).await?, Came::Done) {
+        if begin.elapsed() > RESUME_PATIENCE {
+            stage.complain(format!("the route of {} does not run again", account.name));
+            return Ok(Came::Failed);
+        }
+    }
+    Ok(came)
+}
+
+/// How long it is tried to let a route run again. Longer than any fault.
+const RESUME_PATIENCE: Duration = Duration::from_mins(1);
 
 /// Runs a command as a person would. It may fail while the database is away, but never panic.
 pub(crate) async fn command(

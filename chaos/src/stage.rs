@@ -39,7 +39,7 @@ pub(crate) const WORKERS: usize = 3;
 /// Accounts whose contacts are written to.
 pub(crate) const PEOPLE: usize = 2;
 /// The route that an account's steps name.
-const ROUTE: &str = "main";
+pub(crate) const ROUTE: &str = "main";
 /// Each of those accounts has a route, with a wire of its own.
 pub(crate) const ROUTES: usize = PEOPLE;
 /// 0.0075 units a segment.

@@ -103,16 +103,9 @@ async fn a_halted_route_is_shown_with_what_waits_for_it() {
     let (pool, now) = (session.pool().clone(), SystemClock.now());
     let worker = worker_registry::register(&pool, &SystemClock, "host-1").await.expect("registers");
     let due = delivery::load_due(&pool, &[DeliveryId(1), DeliveryId(3)]).await.expect("loads");
-    let requests: Vec<_> = due
-        .iter()
-        .map(|due| PostponeRequest {
-            delivery_id: due.delivery_id,
-            attempt: due.attempt,
-            due_at: due.due_at,
-            until: now + TimeDelta::seconds(60),
-            waits_for: WaitsFor::Carrier,
-        })
-        .collect();
+    let until = now + TimeDelta::seconds(60);
+    let requests: Vec<_> =
+        due.iter().map(|due| PostponeRequest::new(due, until, WaitsFor::Carrier)).collect();
     postpone(&pool, &requests).await.expect("postpones");
     let halt = NewHalt {
         route_id: RouteId(1),

@@ -4,9 +4,11 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use dripline_domain::ids::DeliveryId;
+use sqlx::PgConnection;
 
 use super::situation::round_up;
 use crate::crash::{Commit, commit};
+use crate::delivery::{DueDelivery, DueRoute};
 use crate::queue::{self, Ticket};
 use crate::retries::Retries;
 use crate::route::{BOUND, CROWDED, PAUSED};
@@ -71,11 +73,28 @@ pub struct PostponeRequest {
     pub until: DateTime<Utc>,
     /// What it waits for.
     pub waits_for: WaitsFor,
+    /// Its step's route, as it was loaded.
+    pub route: DueRoute,
+    /// That route's failover, as it was loaded.
+    pub failover: Option<DueRoute>,
+}
+
+impl PostponeRequest {
+    /// Puts the delivery, as it was loaded, off `until` then.
+    pub fn new(delivery: &DueDelivery, until: DateTime<Utc>, waits_for: WaitsFor) -> Self {
+        let DueDelivery { delivery_id, attempt, due_at, route, failover, .. } = *delivery;
+        Self { delivery_id, attempt, due_at, until, waits_for, route, failover }
+    }
 }
 
 /// Postpones a batch in one transaction: each gets a later due time and a new ticket in place of the one
 /// that woke it. Gives the new due times in the order of the requests; `None` for a delivery that is not
 /// queued as it was loaded any more, which is left alone.
+///
+/// A delivery whose routes are not any more as they were loaded waits for something that may be over:
+/// somebody has let a route run, lifted its limits or given it another failover. It is due again at once, a
+/// second later than it was. Whoever changes a route wakes what waits for it when that is committed, and the
+/// routes are locked here, so that nothing falls between the two.
 ///
 /// The deliveries of one route keep the order in which they were due. One that expires before its new
 /// time is woken when it expires, to be released then. No money moves and no state changes, so that no
@@ -108,6 +127,7 @@ async fn run(
         columns.push(request);
     }
     let mut tx = pool.begin().await?;
+    lock_routes(&mut tx, requests).await?;
     let rows = sqlx::query_file!(
         "queries/delivery/postpone.sql",
         &columns.ids,
@@ -117,6 +137,12 @@ async fn run(
         &columns.ticket_ids,
         &columns.reason_codes,
         &columns.reason_texts,
+        &columns.route_ids,
+        &columns.revisions,
+        &columns.paused,
+        &columns.failover_ids as &[Option<i64>],
+        &columns.failover_revisions as &[Option<i64>],
+        &columns.failovers_paused as &[Option<bool>],
     )
     .fetch_all(&mut *tx)
     .await?;
@@ -138,6 +164,25 @@ async fn run(
     Ok(requests.iter().map(|request| due_at.get(&request.delivery_id.0).copied()).collect())
 }
 
+/// Keeps everybody from changing these routes until the transaction ends. Whoever does so locks the route's row first
+/// and deliveries only in a later transaction, so that nobody waits for the other.
+async fn lock_routes(
+    conn: &mut PgConnection,
+    requests: &[PostponeRequest],
+) -> Result<(), StoreError> {
+    let routes = requests.iter().flat_map(|request| [Some(request.route), request.failover]);
+    let mut ids: Vec<i64> = routes.flatten().map(|route| route.route_id.0).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    sqlx::query!(
+        "SELECT route_id FROM routes WHERE route_id = ANY ($1) ORDER BY route_id FOR SHARE",
+        &ids,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(())
+}
+
 /// The requests by when they were due.
 fn in_order(requests: &[PostponeRequest]) -> Vec<&PostponeRequest> {
     let mut requests: Vec<_> = requests.iter().collect();
@@ -155,6 +200,12 @@ struct Columns {
     ticket_ids: Vec<String>,
     reason_codes: Vec<String>,
     reason_texts: Vec<String>,
+    route_ids: Vec<i64>,
+    revisions: Vec<i64>,
+    paused: Vec<bool>,
+    failover_ids: Vec<Option<i64>>,
+    failover_revisions: Vec<Option<i64>>,
+    failovers_paused: Vec<Option<bool>>,
 }
 
 impl Columns {
@@ -167,5 +218,12 @@ impl Columns {
         let (code, text) = request.waits_for.words();
         self.reason_codes.push(code.to_owned());
         self.reason_texts.push(text.to_owned());
+        let DueRoute { route_id, revision, is_paused } = request.route;
+        self.route_ids.push(route_id.0);
+        self.revisions.push(revision);
+        self.paused.push(is_paused);
+        self.failover_ids.push(request.failover.map(|route| route.route_id.0));
+        self.failover_revisions.push(request.failover.map(|route| route.revision));
+        self.failovers_paused.push(request.failover.map(|route| route.is_paused));
     }
 }

@@ -92,13 +92,8 @@ async fn what_is_put_off_or_given_up_is_put_off_or_given_up_again() {
     let stage = &Stage::new().await;
     Scene::enrolled(stage.pool(), &stage.clock, 1, 2).await;
     let (_, due) = stage.claim_due().await;
-    let requests = &[PostponeRequest {
-        delivery_id: due[0].delivery_id,
-        attempt: due[0].attempt,
-        due_at: due[0].due_at,
-        until: noon() + TimeDelta::hours(1),
-        waits_for: WaitsFor::Carrier,
-    }];
+    let until = noon() + TimeDelta::hours(1);
+    let requests = &[PostponeRequest::new(&due[0], until, WaitsFor::Carrier)];
     let put_off = || postpone(stage.pool(), requests);
     let done = stage.runs_again_after_a_conflict_only("deliveries", put_off).await;
     assert_eq!(done, [Some(noon() + TimeDelta::hours(1))]);

@@ -10,14 +10,14 @@ use dripline_store::ops::{
     CreateRouteError, FailoverNotFound, PausedRoute, StaleReason, Start, StartRequest,
     UpdateRouteError, create_route, pause_route, reopen_route, update_route,
 };
-use dripline_store::route::{self, RouteDraft};
+use dripline_store::route::RouteDraft;
+use dripline_store::sender_pace;
 use dripline_store::testing::factory::{
     ACTOR, Account, Contacts, Enrolment, PRICE, ROUTE, Route, Scene, Workflow,
 };
-use dripline_store::{Pool, sender_pace};
 
 use crate::evidence::says;
-use crate::support::{Stage, accepted, not_sent, outcomes, requests, unknown};
+use crate::support::{Stage, accepted, not_sent, outcomes, requests, route_draft, unknown};
 
 const SECOND: &str = "second";
 
@@ -42,18 +42,6 @@ async fn due_over(stage: &Stage, route_id: RouteId) -> (Vec<String>, Vec<StartRe
     let starts = requests(&due, 1);
     let over = |start: StartRequest| StartRequest { route_id: Some(route_id), ..start };
     (tickets, starts.into_iter().map(over).collect())
-}
-
-async fn draft(pool: &Pool, route_id: RouteId) -> RouteDraft {
-    let route = route::load(pool, route_id).await.unwrap().unwrap();
-    RouteDraft {
-        name: route.name,
-        carrier: route.carrier,
-        senders: route.senders,
-        price_per_segment: route.price_micros_per_segment,
-        failover: route.failover,
-        ..RouteDraft::default()
-    }
 }
 
 async fn update(
@@ -131,7 +119,7 @@ async fn a_paused_route_keeps_its_messages_from_its_failover() {
 async fn what_the_first_costs_is_taken_whichever_route_it_goes_over() {
     let stage = Stage::new().await;
     let (scene, second) = enrolled(&stage, 1, Throttle::default()).await;
-    let mut dear = draft(stage.pool(), second).await;
+    let mut dear = route_draft(stage.pool(), second).await;
     dear.price_per_segment = PRICE.checked_times(100).unwrap();
     update(&stage, second, &dear).await.unwrap();
     let (tickets, starts) = due_over(&stage, second).await;
@@ -147,7 +135,7 @@ async fn a_mark_over_a_route_that_takes_over_no_more_is_refused() {
     let stage = Stage::new().await;
     let (scene, second) = enrolled(&stage, 1, Throttle::default()).await;
     let (_, starts) = due_over(&stage, second).await;
-    let mut alone = draft(stage.pool(), scene.route_id).await;
+    let mut alone = route_draft(stage.pool(), scene.route_id).await;
     alone.failover = None;
     update(&stage, scene.route_id, &alone).await.unwrap();
     assert_eq!(stage.start(&starts).await, [Start::Stale(StaleReason::RouteChanged)]);
@@ -210,7 +198,7 @@ async fn a_failover_is_another_route_of_the_account() {
     let own = RouteDraft {
         name: "alone".to_owned(),
         failover: Some("alone".to_owned()),
-        ..draft(pool, second).await
+        ..route_draft(pool, second).await
     };
     let created = create_route(pool, clock, scene.account_id, &own, ACTOR).await;
     assert!(
@@ -219,7 +207,7 @@ async fn a_failover_is_another_route_of_the_account() {
     let foreign = RouteDraft { failover: Some(SECOND.to_owned()), ..own };
     let created = create_route(pool, clock, elsewhere, &foreign, ACTOR).await;
     assert!(matches!(created, Err(CreateRouteError::FailoverNotFound(_))));
-    let mut itself = draft(pool, second).await;
+    let mut itself = route_draft(pool, second).await;
     itself.failover = Some(SECOND.to_owned());
     let updated = update(&stage, second, &itself).await;
     assert!(matches!(updated, Err(UpdateRouteError::FailoverNotFound(_))));

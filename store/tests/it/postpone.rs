@@ -6,26 +6,21 @@ use chrono::TimeDelta;
 use dripline_domain::delivery::{DeliveryState, Reason};
 use dripline_domain::ids::RouteId;
 use dripline_domain::workflow::StepDraft;
+use dripline_store::delivery::{self, DueDelivery};
 use dripline_store::ops::{
-    Closing, GiveUp, GiveUpRequest, PostponeRequest, WaitsFor, give_up, pause_workflow, postpone,
+    Closing, GiveUp, GiveUpRequest, PostponeRequest, WaitsFor, give_up, pause_route,
+    pause_workflow, postpone, reopen_route, update_route,
 };
 use dripline_store::route_halt::{self, NewHalt};
 use dripline_store::testing::factory::{ACTOR, Enrolment, Scene, Workflow, step};
-use dripline_store::{delivery::DueDelivery, queue, sweep};
+use dripline_store::{queue, sweep};
 use uuid::Uuid;
 
-use crate::support::{GRACE, Stage, accepted, noon, policy};
+use crate::support::{GRACE, Stage, accepted, noon, policy, route_draft};
 
 fn postponing(due: &[DueDelivery], seconds: i64) -> Vec<PostponeRequest> {
-    due.iter()
-        .map(|due| PostponeRequest {
-            delivery_id: due.delivery_id,
-            attempt: due.attempt,
-            due_at: due.due_at,
-            until: noon() + TimeDelta::milliseconds(seconds * 1_000 - 300),
-            waits_for: WaitsFor::Carrier,
-        })
-        .collect()
+    let until = noon() + TimeDelta::milliseconds(seconds * 1_000 - 300);
+    due.iter().map(|due| PostponeRequest::new(due, until, WaitsFor::Carrier)).collect()
 }
 
 #[tokio::test]
@@ -131,6 +126,82 @@ async fn a_pause_and_a_postponement_may_meet_in_either_order() {
     stage.acknowledge(&tickets).await;
     assert_eq!(stage.states(scene.workflow_id).await, [DeliveryState::Cancelled; 30]);
     assert_eq!(stage.count("SELECT count(*) FROM apalis.jobs").await, 0);
+    stage.assert_sound().await;
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_route_that_runs_again() {
+    let stage = Stage::new().await;
+    let scene = Scene::enrolled(stage.pool(), &stage.clock, 1, 10).await;
+    let (pool, clock, route_id) = (stage.pool(), &stage.clock, scene.route_id);
+    pause_route(pool, clock, route_id, None, ACTOR).await.unwrap();
+    let (tickets, due) = stage.claim_due().await;
+    assert!(due.iter().all(|due| due.route.is_paused));
+    reopen_route(pool, clock, route_id, ACTOR).await.unwrap();
+    let until = noon() + TimeDelta::minutes(5);
+    let requests: Vec<_> =
+        due.iter().map(|due| PostponeRequest::new(due, until, WaitsFor::Operator)).collect();
+    let at_once = |due: &DueDelivery| Some(due.due_at + TimeDelta::seconds(1));
+    let done = postpone(pool, &requests).await.unwrap();
+    assert_eq!(done, due.iter().map(at_once).collect::<Vec<_>>());
+    assert!(postpone(pool, &requests).await.unwrap().iter().all(Option::is_none));
+    stage.acknowledge(&tickets).await;
+    stage.advance(1);
+    let (tickets, due) = stage.claim_due().await;
+    assert_eq!(due.len(), 10);
+    assert_eq!(
+        stage.count("SELECT count(*) FROM deliveries WHERE reason_code IS NOT NULL").await,
+        0
+    );
+
+    // What was read while it ran does not wait for its halt's end either, but for its own route's.
+    pause_route(pool, clock, route_id, None, ACTOR).await.unwrap();
+    let done = postpone(pool, &postponing(&due, 300)).await.unwrap();
+    assert_eq!(done, due.iter().map(at_once).collect::<Vec<_>>());
+    stage.acknowledge(&tickets).await;
+    stage.assert_sound().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_and_what_wakes_it_may_meet_in_either_order() {
+    let stage = Stage::new().await;
+    let scene = Scene::enrolled(stage.pool(), &stage.clock, 1, 20).await;
+    let (pool, clock, route_id) = (stage.pool(), &stage.clock, scene.route_id);
+    let ids: Vec<_> = stage.claim_due().await.1.iter().map(|due| due.delivery_id).collect();
+    let limits = route_draft(pool, route_id).await;
+    let late = "SELECT count(*) FROM deliveries WHERE due_at > '2026-03-02T13:00:00Z'";
+    let until = noon() + TimeDelta::hours(8);
+    // Rounds in which the waiting was first, and in which it was not.
+    let mut orders = [0, 0];
+    for round in 0..1_000 {
+        let is_pause = round % 2 == 0;
+        if is_pause {
+            pause_route(pool, clock, route_id, None, ACTOR).await.unwrap();
+        }
+        let due = delivery::load_due(pool, &ids).await.unwrap();
+        let waits_for = if is_pause { WaitsFor::Operator } else { WaitsFor::Turn };
+        let requests: Vec<_> =
+            due.iter().map(|due| PostponeRequest::new(due, until, waits_for)).collect();
+        let wakes = async {
+            if is_pause {
+                reopen_route(pool, clock, route_id, ACTOR).await.unwrap();
+            } else {
+                update_route(pool, clock, route_id, &limits, None, ACTOR).await.unwrap();
+            }
+        };
+        let waits = async {
+            // Changing a route takes longer than putting messages off.
+            tokio::time::sleep(Duration::from_millis(round % 7)).await;
+            postpone(pool, &requests).await.unwrap()
+        };
+        let (done, ()) = tokio::join!(waits, wakes);
+        assert_eq!(stage.count(late).await, 0, "round {round}: {done:?}");
+        orders[usize::from(done[0] != Some(until))] += 1;
+        if orders.iter().all(|rounds| *rounds >= 20) {
+            break;
+        }
+    }
+    assert!(orders.iter().all(|rounds| *rounds >= 20), "they hardly met: {orders:?}");
     stage.assert_sound().await;
 }
 

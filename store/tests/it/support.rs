@@ -5,13 +5,14 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use dripline_domain::clock::ManualClock;
 use dripline_domain::delivery::{AttemptOutcome, DeliveryState, Reason};
-use dripline_domain::ids::{AccountId, ContactId, DeliveryId, WorkerId, WorkflowId};
+use dripline_domain::ids::{AccountId, ContactId, DeliveryId, RouteId, WorkerId, WorkflowId};
 use dripline_domain::ledger::Balance;
 use dripline_domain::money::Micros;
 use dripline_domain::retry::RetryPolicy;
 use dripline_store::ops::{
     FinishRequest, Finished, Start, StartRequest, finish_attempts, start_attempts,
 };
+use dripline_store::route::{self, RouteDraft};
 use dripline_store::testing::TestDatabase;
 use dripline_store::worker_registry::{self, Registration};
 use dripline_store::{Pool, account, audit, delivery, queue};
@@ -129,6 +130,19 @@ impl Stage {
 
     pub(crate) async fn count(&self, query: &'static str) -> i64 {
         sqlx::query_scalar(query).fetch_one(self.pool()).await.unwrap()
+    }
+}
+
+/// The route as it is, to be changed.
+pub(crate) async fn route_draft(pool: &Pool, route_id: RouteId) -> RouteDraft {
+    let route = route::load(pool, route_id).await.unwrap().unwrap();
+    RouteDraft {
+        name: route.name,
+        carrier: route.carrier,
+        senders: route.senders,
+        price_per_segment: route.price_micros_per_segment,
+        failover: route.failover,
+        ..RouteDraft::default()
     }
 }
 

@@ -65,13 +65,7 @@ async fn mark(stage: &Stage, due: &[DueDelivery]) -> Vec<Start> {
 /// Does what a worker does with those that have to wait.
 async fn wait_for_turns(stage: &Stage, due: &[DueDelivery], starts: &[Start], waits_for: WaitsFor) {
     let waiting = due.iter().zip(starts).filter_map(|(due, start)| match *start {
-        Start::Throttled { until } => Some(PostponeRequest {
-            delivery_id: due.delivery_id,
-            attempt: due.attempt,
-            due_at: due.due_at,
-            until,
-            waits_for,
-        }),
+        Start::Throttled { until } => Some(PostponeRequest::new(due, until, waits_for)),
         _ => None,
     });
     postpone(stage.pool(), &waiting.collect::<Vec<_>>()).await.unwrap();

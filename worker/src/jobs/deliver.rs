@@ -109,8 +109,7 @@ impl Outcome {
     }
 
     fn waits(delivery: &DueDelivery, until: DateTime<Utc>, waits_for: WaitsFor) -> Self {
-        let DueDelivery { delivery_id, attempt, due_at, .. } = *delivery;
-        Self::Postponed(PostponeRequest { delivery_id, attempt, due_at, until, waits_for })
+        Self::Postponed(PostponeRequest::new(delivery, until, waits_for))
     }
 
     /// A plugin gave nothing to send. Nothing has left, so that it is given up or tried again,
