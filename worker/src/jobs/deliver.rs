@@ -190,7 +190,8 @@ impl Deliver {
         let (route, permit) = self.ready(&delivery, &text, permit).await?;
         let segments = route.count_segments(&delivery, &text)?;
         let (prepared, permit) = self.build.call(&delivery, &route, text, permit).await?;
-        let place = route.lane.enter(&delivery, self.environment.clock.now()).await?;
+        let place = route.lane.enter(self.environment.clock.now()).await;
+        let place = place.map_err(|until| Outcome::waits(&delivery, until, WaitsFor::Place))?;
         if self.environment.stop.is_finishing() {
             return Err(Outcome::Released);
         }

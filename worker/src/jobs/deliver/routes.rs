@@ -1,7 +1,8 @@
 //! Routes as a worker needs them, kept by id and revision.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use dripline_config::SecretReference;
@@ -41,7 +42,7 @@ pub(super) struct ReadyRoute {
     pub(super) key_lifetime: Option<Duration>,
     /// How long after a hand-over the carrier's answer that it does not have a message is believed.
     pub(super) final_after: Duration,
-    /// The requests that are on the wire.
+    /// The requests that are on the wire, also those of other revisions.
     pub(super) lane: Lane,
     /// Of a carrier that fetches tokens.
     pub(super) tokens: Option<Arc<Tokens>>,
@@ -64,13 +65,19 @@ pub(super) enum Unready {
 pub(super) struct Routes {
     environment: Arc<Environment>,
     ready: RwLock<HashMap<RouteId, Arc<ReadyRoute>>>,
+    lanes: Mutex<HashMap<RouteId, Lane>>,
     /// One loader at a time: a new revision is wanted by a whole batch at once.
     loading: tokio::sync::Mutex<()>,
 }
 
 impl Routes {
     pub(super) fn new(environment: Arc<Environment>) -> Self {
-        Self { environment, ready: RwLock::default(), loading: tokio::sync::Mutex::default() }
+        Self {
+            environment,
+            ready: RwLock::default(),
+            lanes: Mutex::default(),
+            loading: tokio::sync::Mutex::default(),
+        }
     }
 
     /// The route in that revision, or a later one.
@@ -126,6 +133,14 @@ impl Routes {
         known.get(&route_id).filter(is_current).cloned()
     }
 
+    /// The route's lane, with so many places from now on.
+    fn lane(&self, route_id: RouteId, most: Option<NonZeroU32>) -> Lane {
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let lane = lanes.entry(route_id).or_insert_with(Lane::new);
+        lane.set_most(most);
+        lane.clone()
+    }
+
     /// Checks the route against its carrier's manifest and reads its secrets.
     fn prepare(&self, route: Route) -> Result<ReadyRoute, Reason> {
         let carrier = &route.carrier;
@@ -162,7 +177,7 @@ impl Routes {
             plugin_changes,
             carrier: route.carrier,
             senders: route.senders,
-            lane: Lane::new(route.max_in_flight),
+            lane: self.lane(route.route_id, route.max_in_flight),
         })
     }
 }

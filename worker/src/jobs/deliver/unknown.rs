@@ -93,9 +93,8 @@ impl Deliver {
                 return nothing("other_request", "its request cannot be built again");
             }
         };
-        let Ok(place) = route.lane.enter(&delivery, self.environment.clock.now()).await else {
-            return nothing("route_crowded", "its route has enough requests on the wire");
-        };
+        // A full line is no reason to ask less often: the carrier keeps the key for a while only.
+        let place = route.lane.enter_anyway().await;
         let Some(reference) = self.build.given(&delivery, route, &prepared.request) else {
             return nothing("no_key", "the carrier keeps no key of it");
         };
