@@ -8,7 +8,7 @@ use dripline_domain::money::Micros;
 use dripline_store::audit::breaks;
 use dripline_store::listing::enrollments::{self, EnrollmentFilter};
 use dripline_store::testing::factory::Workflow;
-use dripline_store::{account, contact, ledger, plugin, route, workflow};
+use dripline_store::{account, contact, ledger, plugin, route, sender_pace, workflow};
 use tokio::process::Command;
 use uuid::Uuid;
 
@@ -21,6 +21,9 @@ const MANY: i64 = 100_000;
 /// Something that is wrong, and its end.
 const BREAK: &str = "UPDATE balances SET available_micros = available_micros + 1";
 const MEND: &str = "UPDATE balances SET available_micros = available_micros - 1";
+
+/// A route whose sender may not send what it likes.
+const THROTTLED: &str = "throttled";
 
 /// Exit codes of `dripline`: done, and refused by a rule.
 const DONE_OR_REFUSED: [i32; 2] = [0, 1];
@@ -65,6 +68,31 @@ impl<'a> Errand<'a> {
                 let words = ["route", "pause", "main"].map(str::to_owned);
                 let done = stage.dripline("", &words).await?;
                 ensure!(done.status.success(), "the route is not paused: {}", done.said);
+            }
+            Deed::TestRoute => {
+                // Nobody is there, so that the carrier of the stage takes nothing that no workflow has sent.
+                let words = [
+                    "route",
+                    "add",
+                    THROTTLED,
+                    "--carrier",
+                    "twilio",
+                    "--sender",
+                    "+15005550006",
+                    "--price-per-segment",
+                    "0.01",
+                    "--segments-per-day",
+                    "100",
+                    "--allow-loopback",
+                    "--setting",
+                    "account_sid=AC00000000000000000000000000000000",
+                    "--setting",
+                    "api_base=http://127.0.0.1:1",
+                    "--secret",
+                    "auth_token=env:CRASH_AUTH_TOKEN",
+                ];
+                let done = stage.dripline("", &words.map(str::to_owned)).await?;
+                ensure!(done.status.success(), "there is no throttled route: {}", done.said);
             }
             _ => {}
         }
@@ -145,6 +173,9 @@ impl<'a> Errand<'a> {
             Deed::RemovePlugin => &["plugin", "remove", PLUGIN],
             Deed::PauseRoute => &["route", "pause", "main", "--reason", "test"],
             Deed::ResumeRoute => &["route", "resume", "main"],
+            Deed::TestRoute => {
+                &["route", "test", THROTTLED, "--to", "+12025550123", "--live", "--yes"]
+            }
             Deed::OptOut | Deed::Receive => &[],
         };
         let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
@@ -240,6 +271,13 @@ impl<'a> Errand<'a> {
                 let route = route::find(pool, *account_id, "main").await?.context("a route")?;
                 let paused = self.deed == Deed::PauseRoute;
                 expect("route is paused", route.paused_at.is_some(), paused)
+            }
+            Deed::TestRoute => {
+                let route = route::find(pool, *account_id, THROTTLED).await?.context("a route")?;
+                let paces = sender_pace::list(pool, route.route_id).await?;
+                // Once, and once more if the first had counted before it died.
+                let counted: u64 = paces.iter().map(|pace| pace.segments_today).sum();
+                expect("one segment or two", (1..=2).contains(&counted), true)
             }
             Deed::RemovePlugin => {
                 expect("plugins in force", plugin::in_force(pool).await?.len(), 0)?;

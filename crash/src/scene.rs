@@ -51,6 +51,8 @@ pub enum Deed {
     PauseRoute,
     /// Let the paused route run again.
     ResumeRoute,
+    /// Send a message by hand over a throttled route.
+    TestRoute,
 }
 
 impl Deed {
@@ -80,7 +82,8 @@ impl Deed {
             | Self::InstallPlugin
             | Self::RemovePlugin
             | Self::PauseRoute
-            | Self::ResumeRoute => false,
+            | Self::ResumeRoute
+            | Self::TestRoute => false,
         }
     }
 }
@@ -140,7 +143,8 @@ pub fn scenes(point: &str) -> Vec<Passages> {
     use Deed::{
         Adjust, Audit, CreateAccount, CreateRoute, CreateWorkflow, Delete, EditWorkflow, Enroll,
         ImportContacts, InstallPlugin, MoveWorkflow, OptOut, Pause, PauseRoute, Receive, Remove,
-        RemoveAll, RemovePlugin, Requeue, Resolve, ResumeRoute, SettleBreak, TopUp, UpdateRoute,
+        RemoveAll, RemovePlugin, Requeue, Resolve, ResumeRoute, SettleBreak, TestRoute, TopUp,
+        UpdateRoute,
     };
     let of = |deed| vec![(Scene::Operator(deed), 0)];
     let commit = point.strip_suffix("-commit").or_else(|| point.strip_suffix("-committed"));
@@ -190,6 +194,7 @@ pub fn scenes(point: &str) -> Vec<Passages> {
         Some("repeat-attempts" | "postpone-inquiry") => return vec![(Scene::Keyed, 10)],
         Some("count-claims") => return vec![(Scene::Suspects, 5)],
         Some("remove-contact") => return vec![(Scene::Operator(Remove), 0), (Scene::Stop, 1)],
+        Some("take-turn") => return of(TestRoute),
         Some("top-up") => return of(TopUp),
         Some("update-route") => return of(UpdateRoute),
         Some("finish-attempts") => return vec![(Scene::Traffic, BATCHES), (Scene::Stop, 1)],

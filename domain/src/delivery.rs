@@ -57,6 +57,9 @@ impl DeliveryState {
     /// An attempt that certainly was not sent ends as anything that a queued delivery can become,
     /// since its workflow may have closed and its time may have passed meanwhile. An unknown one goes
     /// back on the wire only to repeat its request under the key that the carrier keeps.
+    ///
+    /// What is said of an earlier attempt overrules all of this: a queued delivery that was sent after all
+    /// ends as sent.
     pub const fn may_become(self, next: Self) -> bool {
         use DeliveryState::{Cancelled, Expired, Failed, Queued, Sending, Sent, Unknown};
         match self {

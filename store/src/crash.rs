@@ -104,6 +104,8 @@ commits! {
     SettleBreak = "settle-break",
     /// A batch of marks.
     StartAttempts = "start-attempts",
+    /// A message beside all workflows that its sender's throttle lets through.
+    TakeTurn = "take-turn",
     /// A payment.
     TopUp = "top-up",
     /// A change of a route.

@@ -24,8 +24,11 @@ async fn routes_are_added_and_changed() {
     session.run("route add --file route.toml --output json");
     session.run("route list");
     session.run("route edit main --price-per-segment 0.01 --sender ACME");
-    session
-        .run("route edit main --rename primary --allow-loopback --allow-origin http://127.0.0.1:1");
+    // Twilio is elsewhere, unless it is said to be here.
+    let here =
+        "route edit main --rename primary --allow-loopback --allow-origin http://127.0.0.1:1";
+    session.run(here);
+    session.run(&format!("{here} --setting api_base=http://127.0.0.1:1"));
     session.run("route show primary");
     assert_transcript!(session);
 }
@@ -96,6 +99,12 @@ async fn wrong_routes_are_refused() {
          --setting account_sid=AC00000000000000000000000000000000 --secret auth_token=env:X",
     );
     session.run("route add second --setting account_sid");
+    let twilio = "route add second --carrier twilio --sender x --price-per-segment 1 \
+                  --setting account_sid=AC00000000000000000000000000000000 --secret auth_token=env:X";
+    session.run(&format!("{twilio} --allow-origin 'https://*.twilio.com'"));
+    session.run(&format!("{twilio} --allow-origin https://api.twilio.example"));
+    session.run(&format!("{twilio} --setting api_base=http://127.0.0.1:4010"));
+    session.run(&format!("{twilio} --setting api_base=https://10.0.0.1 --allow-loopback"));
     session.file("route.toml", "name = \"x\"\nsendr = \"y\"\n");
     session.run("route add --file route.toml");
     session.file("route.toml", "name = \"x\"\nprice_per_segment = 0.1\n");
@@ -114,6 +123,7 @@ async fn a_route_is_paused_and_runs_again() {
     session.run("route pause main");
     session.run("route list");
     session.run("route show main");
+    session.run("queue stats");
     session.run("route pause mian");
     session.run("route resume main");
     session.run("route resume main");
@@ -138,4 +148,17 @@ async fn a_route_is_tested_before_anybody_sends_over_it() {
     assert_eq!(live.code, 4, "{}", live.stdout);
     assert!(live.stderr.contains("not confirmed"), "{}", live.stderr);
     assert_transcript!(session);
+
+    // Nobody is there. What was tried counts for its sender all the same, and the next one has to wait.
+    session.quiet(
+        "route edit main --segments-per-day 1 --allow-loopback --allow-origin http://127.0.0.1:1 \
+         --setting api_base=http://127.0.0.1:1",
+    );
+    let live = "route test main --to +12025550123 --live --yes";
+    let tried = session.quiet(live);
+    assert!(tried.stdout.contains("outcome: not_sent"), "{tried:?}");
+    let refused = session.quiet(live);
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert!(refused.stderr.contains("has sent what it may over route `main`"), "{refused:?}");
+    assert!(refused.stderr.contains("nothing was sent"), "{refused:?}");
 }

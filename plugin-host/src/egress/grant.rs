@@ -8,6 +8,7 @@ use std::time::Duration;
 use hyper::header::HeaderValue;
 use url::Url;
 
+use super::address;
 use super::pool::IdlePool;
 use super::redaction::Redactor;
 use super::secrets::Secrets;
@@ -182,6 +183,15 @@ impl Grant {
             }
         }
         Ok(Self::of(granted, route.allow_loopback, secrets, route.timeout))
+    }
+
+    /// An origin that is written as an address to which nothing is ever sent with these rights, and what kind of
+    /// address that is, such as `loopback`. What a name stands for is seen when it is connected to.
+    pub fn forbidden_address(&self) -> Option<(&Origin, &'static str)> {
+        self.0.targets.iter().find_map(|target| {
+            let kind = address::refusal(target.origin.address()?, target.allow_loopback)?;
+            Some((&target.origin, kind))
+        })
     }
 
     /// The secrets that the manifest declares and the route gives.

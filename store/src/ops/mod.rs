@@ -34,6 +34,7 @@ mod settle;
 mod settle_break;
 mod situation;
 mod start_attempts;
+mod take_turn;
 mod top_up;
 mod turns;
 mod update_route;
@@ -79,5 +80,6 @@ pub use settle_break::{BreakSettlement, SettleBreakError, SettledBy, settle_brea
 pub use start_attempts::{
     StaleReason, Start, StartRequest, start_attempts, start_referenced_attempts,
 };
+pub use take_turn::take_turn;
 pub use top_up::{Booked, TopUp, TopUpError, top_up};
 pub use update_route::{UpdateRouteError, update_route};

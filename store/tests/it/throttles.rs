@@ -10,7 +10,7 @@ use dripline_domain::ids::RouteId;
 use dripline_domain::throttle::Throttle;
 use dripline_store::ops::{
     Closing, PostponeRequest, Repeat, StaleRepeat, Start, WaitsFor, pause_workflow, postpone,
-    start_attempts, update_route,
+    start_attempts, take_turn, update_route,
 };
 use dripline_store::route::{self, RouteDraft};
 use dripline_store::testing::factory::{
@@ -171,6 +171,30 @@ async fn nobody_passes_who_waits(waits_for: WaitsFor) {
     assert_eq!(started(&mark(&stage, &back).await), 2);
     let paces = sender_pace::list(stage.pool(), route_id).await.unwrap();
     assert_eq!(paces[0].segments_today, 2);
+    stage.assert_sound().await;
+}
+
+#[tokio::test]
+async fn what_belongs_to_no_workflow_counts_for_its_sender_too() {
+    avoid_midnight().await;
+    let stage = Stage::new().await;
+    let (_, route_id) = enrolled(&stage, 3).await;
+    let route = route::load(stage.pool(), route_id).await.unwrap().unwrap();
+    let sender = &route.senders[0];
+    let turn = async |throttle, segments| {
+        take_turn(stage.pool(), route_id, throttle, sender, segments).await.unwrap()
+    };
+    assert_eq!(turn(route.throttle, PER_DAY - 2).await, None);
+    let later = turn(route.throttle, 3).await.expect("there is room for two");
+    assert!(later > SystemClock.now());
+    let paces = async || sender_pace::list(stage.pool(), route_id).await.unwrap().remove(0);
+    assert_eq!(paces().await.segments_today, u64::from(PER_DAY - 2));
+    assert_eq!(paces().await.waiting_until, None, "nobody stands in line behind it");
+
+    let (_, due) = stage.claim_due().await;
+    assert_eq!(started(&mark(&stage, &due).await), 2);
+    assert!(turn(route.throttle, 1).await.is_some());
+    assert_eq!(turn(Throttle::default(), 100).await, None, "nothing throttles it");
     stage.assert_sound().await;
 }
 

@@ -10,16 +10,18 @@ use dripline_plugin_host::egress::{
 };
 use dripline_plugin_host::outcome;
 use dripline_plugin_host::{Manifest, Outgoing, PluginHost, PluginKind, Request, Settings, Token};
+use dripline_store::ops;
 use dripline_store::route::Route;
 use serde::Serialize;
 use uuid::Uuid;
 
+use crate::commands::route::draft;
 use crate::confirm;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{refuse, usage};
 use crate::output::page::Page;
-use crate::output::words::count;
+use crate::output::words::{count, time};
 use crate::output::{Output, Report};
 
 /// Show the exact request by which a carrier would send a message, with secrets masked.
@@ -195,7 +197,7 @@ pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::
         .segments;
     let message = Outgoing {
         reference: format!("try-{}", Uuid::new_v4().simple()),
-        sender,
+        sender: sender.clone(),
         recipient: to.as_str().to_owned(),
         text: args.text.clone(),
         callback_url: None,
@@ -216,10 +218,32 @@ pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::
     if args.confirm.ask(out, &plan, &question)?.is_none() {
         return Ok(Exit::Done);
     }
+    if let Some(route) = &route {
+        take_turn(route, &sender, segments, ctx).await?;
+    }
     let sent = trial.send(request).await?;
     let accepted = sent.outcome == "accepted";
     out.data(&sent)?;
     Ok(if accepted { Exit::Done } else { Exit::Refused })
+}
+
+/// Counts the message for its sender, whom all workers throttle together.
+async fn take_turn(
+    route: &Route,
+    sender: &str,
+    segments: u32,
+    ctx: &Context,
+) -> anyhow::Result<()> {
+    let pool = ctx.pool().await?;
+    match ops::take_turn(pool, route.route_id, route.throttle, sender, segments).await? {
+        None => Ok(()),
+        Some(turn) => Err(refuse(format!(
+            "`{sender}` has sent what it may over route `{}` for now",
+            route.name
+        ))
+        .hint(format!("a message may leave at {}; nothing was sent", time(turn)))
+        .into()),
+    }
 }
 
 /// The carrier by its file, or by its name among those installed.
@@ -277,7 +301,7 @@ fn rights(
         secrets,
         ..RouteRights::default()
     };
-    let grant = Grant::new(manifest, &settings, &rights).map_err(|e| refuse(e.to_string()))?;
+    let grant = draft::grant(manifest, &settings, &rights)?;
     Ok((settings, grant))
 }
 

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use dripline_domain::money::Micros;
 use dripline_domain::throttle::Throttle;
+use dripline_plugin_host::egress::{Grant, RouteRights};
+use dripline_plugin_host::{Manifest, Settings};
 use dripline_store::account::Account;
 use dripline_store::route::{Route, RouteDraft};
 use serde::{Deserialize, Deserializer};
@@ -20,7 +22,7 @@ use crate::source::Source;
 pub(super) struct Args {
     /// TOML file with name, carrier, sender, `price_per_segment`, `segments_per_second`,
     /// `segments_per_day`, `max_in_flight`, `timeout_seconds`, `failover`, `allowed_origins`, `allow_loopback` and the
-    /// tables settings and secrets; `-` is stdin.
+    /// tables settings and secrets, which take the place of the route's; `-` is stdin.
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// The carrier plugin.
@@ -86,10 +88,8 @@ struct File {
     price_per_segment: Option<Micros>,
     allowed_origins: Option<Vec<String>>,
     allow_loopback: Option<bool>,
-    #[serde(default)]
-    settings: BTreeMap<String, String>,
-    #[serde(default)]
-    secrets: BTreeMap<String, String>,
+    settings: Option<BTreeMap<String, String>>,
+    secrets: Option<BTreeMap<String, String>>,
 }
 
 impl Args {
@@ -121,15 +121,13 @@ impl Args {
             Some(path) => Source::open(path)?.parse_toml()?,
             None => File::default(),
         };
-        // A file says everything about its maps; flags change single entries.
-        let base = |from_file: BTreeMap<_, _>, now: Option<&BTreeMap<_, _>>, flags: Vec<_>| {
-            let mut map = match (&self.file, now) {
-                (None, Some(now)) => now.clone(),
-                _ => from_file,
+        // A file's table is all there is of it; flags change single entries.
+        let base =
+            |from_file: Option<BTreeMap<_, _>>, now: Option<&BTreeMap<_, _>>, flags: Vec<_>| {
+                let mut map = from_file.or_else(|| now.cloned()).unwrap_or_default();
+                map.extend(flags);
+                map
             };
-            map.extend(flags);
-            map
-        };
         // 0 takes a limit away; who says nothing keeps what there is.
         let limit = |flag: Option<u32>, from_file: Option<u32>, now: Option<NonZeroU32>| {
             flag.or(from_file).map_or(now, NonZeroU32::new)
@@ -214,7 +212,31 @@ pub(super) async fn check(
     if draft.allowed_origins.is_empty() {
         draft.allowed_origins = manifest.origins_with(&settings);
     }
+    let rights = RouteRights {
+        allowed_origins: &draft.allowed_origins,
+        allow_loopback: draft.allow_loopback,
+        ..RouteRights::default()
+    };
+    grant(&manifest, &settings, &rights)?;
     Ok(manifest.documented_throttle())
+}
+
+/// The route's rights, unless it could never send with them.
+pub(in crate::commands) fn grant(
+    manifest: &Manifest,
+    settings: &Settings,
+    rights: &RouteRights<'_>,
+) -> Result<Grant, Failure> {
+    let grant =
+        Grant::new(manifest, settings, rights).map_err(|error| refuse(error.to_string()))?;
+    match grant.forbidden_address() {
+        None => Ok(grant),
+        Some((origin, "loopback")) => Err(refuse(format!("`{origin}` is this machine itself"))
+            .hint("pass --allow-loopback to let a test or a simulator have messages")),
+        Some((origin, kind)) => {
+            Err(refuse(format!("nothing is ever sent to an address like `{origin}` ({kind})")))
+        }
+    }
 }
 
 fn required<T>(value: Option<T>, flag: &str) -> Result<T, Failure> {

@@ -1,7 +1,7 @@
 //! Routes: named carrier configurations that steps point to.
 
 mod add;
-mod draft;
+pub(crate) mod draft;
 mod edit;
 pub(crate) mod halts;
 mod list;

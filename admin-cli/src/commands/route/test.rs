@@ -10,7 +10,8 @@ use crate::output::Output;
 /// message would leave.
 ///
 /// With --live the message is really sent, after a question, and the answer is shown with what the carrier makes of it.
-/// That message is in no ledger and belongs to no workflow. A paused route can be tested, too.
+/// That message is in no ledger and belongs to no workflow; where the route's senders are throttled it counts as one of
+/// theirs, and is not sent before its turn. A paused route can be tested, too.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The route.
