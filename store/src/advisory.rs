@@ -4,8 +4,11 @@
 //! it shared, whoever closes or edits the workflow takes it alone. The row's own lock is what makes
 //! them exclude each other; without the gate, though, newcomers could share the row's lock for as
 //! long as one of them holds it, and a pause under full load would wait for ever.
+//!
+//! The gate of a route stands before what lets messages go that wait for it: whoever puts messages off
+//! enters it shared, whoever changes the route so that they need not wait takes it alone.
 
-use dripline_domain::ids::{AccountId, OperationId, WorkerId, WorkflowId};
+use dripline_domain::ids::{AccountId, OperationId, RouteId, WorkerId, WorkflowId};
 use sqlx::PgConnection;
 
 use crate::StoreError;
@@ -20,6 +23,7 @@ enum Class {
     Workflow = 3,
     Account = 4,
     Operation = 5,
+    Route = 6,
 }
 
 /// `DRI` in the highest bytes, then the class, then the id. Ids beyond 32 bits share keys, which costs
@@ -60,16 +64,7 @@ pub(crate) async fn enter_gates(
     conn: &mut PgConnection,
     workflows: &[WorkflowId],
 ) -> Result<(), StoreError> {
-    let mut keys: Vec<i64> = workflows.iter().map(|id| key(Class::Workflow, id.0)).collect();
-    keys.sort_unstable();
-    keys.dedup();
-    sqlx::query!(
-        "SELECT pg_advisory_xact_lock_shared(key) FROM unnest($1::BIGINT[]) AS key",
-        &keys
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
+    enter(conn, workflows.iter().map(|id| key(Class::Workflow, id.0)).collect()).await
 }
 
 /// Takes the workflow's gate alone, until the transaction ends. Before its row is locked `FOR UPDATE`.
@@ -80,6 +75,23 @@ pub(crate) async fn close_gate(
     take(conn, key(Class::Workflow, workflow.0)).await
 }
 
+/// Enters the gates of these routes, shared, until the transaction ends: they stay as they are so long. Not by their
+/// rows: newcomers could share those for ever, and whoever changes a route would wait as long.
+pub(crate) async fn enter_route_gates(
+    conn: &mut PgConnection,
+    routes: &[RouteId],
+) -> Result<(), StoreError> {
+    enter(conn, routes.iter().map(|id| key(Class::Route, id.0)).collect()).await
+}
+
+/// Takes the route's gate alone, until the transaction ends. Behind the gates of workflows and the route's row.
+pub(crate) async fn close_route_gate(
+    conn: &mut PgConnection,
+    route: RouteId,
+) -> Result<(), StoreError> {
+    take(conn, key(Class::Route, route.0)).await
+}
+
 /// Serialises what changes the order of an account's workflows, until the transaction ends. After the
 /// workflow's own locks.
 pub(crate) async fn lock_order(
@@ -87,6 +99,18 @@ pub(crate) async fn lock_order(
     account: AccountId,
 ) -> Result<(), StoreError> {
     take(conn, key(Class::Account, account.0)).await
+}
+
+async fn enter(conn: &mut PgConnection, mut keys: Vec<i64>) -> Result<(), StoreError> {
+    keys.sort_unstable();
+    keys.dedup();
+    sqlx::query!(
+        "SELECT pg_advisory_xact_lock_shared(key) FROM unnest($1::BIGINT[]) AS key",
+        &keys
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 async fn take(conn: &mut PgConnection, key: i64) -> Result<(), StoreError> {

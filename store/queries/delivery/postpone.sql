@@ -1,7 +1,7 @@
 -- Gives queued deliveries a later due time and a new ticket. Compare and set: one that is not where it
 -- was read any more stays as it is and is left out. What would expire meanwhile wakes up when it does,
 -- at the first whole second that is not before, and is released then.
--- $8 to $13: their routes, and those routes' failovers, as they were read. They are locked. One whose routes do not
+-- $8 to $13: their routes, and those routes' failovers, as they were read. Their gates are held. One whose routes do not
 -- stand so any more is due at once, with the reason that it had; a second later than it was, since a batch that is
 -- repeated must find that it has been postponed.
 WITH due AS (

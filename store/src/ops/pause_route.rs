@@ -129,6 +129,8 @@ pub async fn reopen_route(
         };
         trail::record(&mut tx, &deed).await?;
     }
+    // Behind the route's row, as everywhere.
+    advisory::close_route_gate(&mut tx, route_id).await?;
     commit(tx, Commit::ReopenRoute).await?;
     wake_waiting(pool, route_id, &[PAUSED], now).await?;
     Ok(row.is_some())

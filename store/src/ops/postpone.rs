@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use dripline_domain::ids::DeliveryId;
-use sqlx::PgConnection;
+use dripline_domain::ids::{DeliveryId, RouteId};
 
 use super::situation::round_up;
 use crate::crash::{Commit, commit};
@@ -14,7 +13,7 @@ use crate::retries::Retries;
 use crate::route::{BOUND, CROWDED, PAUSED};
 use crate::route_halt::WAITING;
 use crate::sender_pace::THROTTLED;
-use crate::{Pool, StoreError};
+use crate::{Pool, StoreError, advisory};
 
 /// What a queued delivery waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +93,7 @@ impl PostponeRequest {
 /// A delivery whose routes are not any more as they were loaded waits for something that may be over:
 /// somebody has let a route run, lifted its limits or given it another failover. It is due again at once, a
 /// second later than it was. Whoever changes a route wakes what waits for it when that is committed, and the
-/// routes are locked here, so that nothing falls between the two.
+/// routes' gates are held here, so that nothing falls between the two.
 ///
 /// The deliveries of one route keep the order in which they were due. One that expires before its new
 /// time is woken when it expires, to be released then. No money moves and no state changes, so that no
@@ -127,7 +126,9 @@ async fn run(
         columns.push(request);
     }
     let mut tx = pool.begin().await?;
-    lock_routes(&mut tx, requests).await?;
+    let routes = requests.iter().flat_map(|request| [Some(request.route), request.failover]);
+    let routes: Vec<RouteId> = routes.flatten().map(|route| route.route_id).collect();
+    advisory::enter_route_gates(&mut tx, &routes).await?;
     let rows = sqlx::query_file!(
         "queries/delivery/postpone.sql",
         &columns.ids,
@@ -162,25 +163,6 @@ async fn run(
     queue::push(&mut tx, &tickets).await?;
     commit(tx, Commit::Postpone).await?;
     Ok(requests.iter().map(|request| due_at.get(&request.delivery_id.0).copied()).collect())
-}
-
-/// Keeps everybody from changing these routes until the transaction ends. Whoever does so locks the route's row first
-/// and deliveries only in a later transaction, so that nobody waits for the other.
-async fn lock_routes(
-    conn: &mut PgConnection,
-    requests: &[PostponeRequest],
-) -> Result<(), StoreError> {
-    let routes = requests.iter().flat_map(|request| [Some(request.route), request.failover]);
-    let mut ids: Vec<i64> = routes.flatten().map(|route| route.route_id.0).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    sqlx::query!(
-        "SELECT route_id FROM routes WHERE route_id = ANY ($1) ORDER BY route_id FOR SHARE",
-        &ids,
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(())
 }
 
 /// The requests by when they were due.

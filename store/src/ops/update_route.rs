@@ -100,6 +100,8 @@ pub async fn update_route(
         // Whoever pauses the failover of before must not have to wait for marks that go over it still.
         close_gates(&mut tx, route_id).await?;
     }
+    // The last of the gates, so that nobody who puts messages off waits for the others.
+    advisory::close_route_gate(&mut tx, route_id).await?;
     let revision = sqlx::query_scalar!(
         "UPDATE routes
          SET name = $2, carrier = $3, settings = $4, secrets = $5,

@@ -1,5 +1,6 @@
 //! Deliveries of a halted route wait: no attempt, no money, no second ticket.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -14,6 +15,7 @@ use dripline_store::ops::{
 use dripline_store::route_halt::{self, NewHalt};
 use dripline_store::testing::factory::{ACTOR, Enrolment, Scene, Workflow, step};
 use dripline_store::{queue, sweep};
+use futures::future::join_all;
 use uuid::Uuid;
 
 use crate::support::{GRACE, Stage, accepted, noon, policy, route_draft};
@@ -202,6 +204,32 @@ async fn what_waits_and_what_wakes_it_may_meet_in_either_order() {
         }
     }
     assert!(orders.iter().all(|rounds| *rounds >= 20), "they hardly met: {orders:?}");
+    stage.assert_sound().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_changes_a_route_does_not_wait_for_what_is_put_off_without_end() {
+    let stage = Stage::new().await;
+    let scene = Scene::enrolled(stage.pool(), &stage.clock, 1, 40).await;
+    let (pool, clock, route_id) = (stage.pool(), &stage.clock, scene.route_id);
+    let (_, due) = stage.claim_due().await;
+    let limits = route_draft(pool, route_id).await;
+    let is_over = AtomicBool::new(false);
+    let puts_off = async |due: &[DueDelivery]| {
+        let requests = postponing(due, 60);
+        while !is_over.load(Ordering::Relaxed) {
+            postpone(pool, &requests).await.unwrap();
+        }
+    };
+    let changes = async {
+        for _ in 0..5 {
+            pause_route(pool, clock, route_id, None, ACTOR).await.unwrap();
+            reopen_route(pool, clock, route_id, ACTOR).await.unwrap();
+            update_route(pool, clock, route_id, &limits, None, ACTOR).await.unwrap();
+        }
+        is_over.store(true, Ordering::Relaxed);
+    };
+    tokio::join!(join_all(due.chunks(10).map(puts_off)), changes);
     stage.assert_sound().await;
 }
 
