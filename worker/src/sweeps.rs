@@ -2,10 +2,11 @@
 //! thin loop around it. Any number of workers may run them at once.
 
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use dripline_store::sweep::Ahead;
 use tokio::task::JoinSet;
 
 use crate::environment::Environment;
@@ -44,8 +45,10 @@ pub fn start(
     sweeps.spawn(repeat("journals", environment.clone(), interval, |all| async move {
         journals::run_once(&all).await.map(drop)
     }));
-    sweeps.spawn(repeat("missing_tickets", environment.clone(), interval, move |all| async move {
-        missing_tickets::run_once(&all, missing_ticket_after).await
+    let ahead = Arc::<Mutex<Ahead>>::default();
+    sweeps.spawn(repeat("missing_tickets", environment.clone(), interval, move |all| {
+        let ahead = ahead.clone();
+        async move { missing_tickets::run_once(&all, missing_ticket_after, &ahead).await }
     }));
     sweeps.spawn(repeat("dead_workers", environment.clone(), interval, move |all| async move {
         dead_workers::run_once(&all, dead_after).await.map(drop)

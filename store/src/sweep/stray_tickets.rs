@@ -13,31 +13,66 @@ use crate::{Pool, StoreError, queue};
 /// out by itself.
 const GRACE: TimeDelta = TimeDelta::seconds(60);
 
-/// Deletes due tickets, claimed or not, whose delivery is not queued with them and not on the wire
-/// either. Gives how many.
+/// How far a worker has come among the tickets that are not due yet, of which each run looks at the next
+/// [`BATCH`], over and over.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ahead(Place);
+
+/// Where a ticket stands in the queue: when it is due, and its id.
+type Place = (DateTime<Utc>, String);
+
+/// What a run has found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Strays {
+    /// Tickets that are gone.
+    pub deleted: u64,
+    /// From where the next run goes on.
+    pub ahead: Ahead,
+}
+
+/// Deletes tickets, due or claimed, whose delivery is not queued with them and not on the wire either; and
+/// those among the next ones that are not due yet.
 ///
 /// They do no harm, but where no worker comes by they would stand in the queue for ever.
-pub async fn stray_tickets(pool: &Pool, clock: &dyn Clock) -> Result<u64, StoreError> {
+pub async fn stray_tickets(
+    pool: &Pool,
+    clock: &dyn Clock,
+    ahead: Ahead,
+) -> Result<Strays, StoreError> {
     let due_by = clock.now() - GRACE;
     let mut deleted = 0;
     for claimed in [false, true] {
-        let mut behind = (DateTime::<Utc>::UNIX_EPOCH, String::new());
+        let mut behind = Place::default();
         loop {
             let rows = read(pool, claimed, due_by, &behind).await?;
             let Some(last) = rows.last() else { break };
             behind = (last.run_at, last.id.clone());
-            let full = rows.len() == usize::try_from(BATCH).unwrap_or(usize::MAX);
-            let strays = find_strays(pool, rows).await?;
-            if !strays.is_empty() {
-                tracing::info!(tickets = strays.len(), "tickets outlived their deliveries");
-                deleted += delete(pool, &strays, claimed).await?;
-            }
+            let full = is_full(&rows);
+            deleted += sweep(pool, rows, claimed).await?;
             if !full {
                 break;
             }
         }
     }
-    Ok(deleted)
+    let behind = ahead.0.max((due_by, String::new()));
+    let rows = read_ahead(pool, &behind).await?;
+    let next = rows.last().filter(|_| is_full(&rows)).map(|last| (last.run_at, last.id.clone()));
+    deleted += sweep(pool, rows, false).await?;
+    Ok(Strays { deleted, ahead: Ahead(next.unwrap_or_default()) })
+}
+
+fn is_full(rows: &[Row]) -> bool {
+    rows.len() == usize::try_from(BATCH).unwrap_or(usize::MAX)
+}
+
+/// Deletes the strays among these. Gives how many.
+async fn sweep(pool: &Pool, rows: Vec<Row>, claimed: bool) -> Result<u64, StoreError> {
+    let strays = find_strays(pool, rows).await?;
+    if strays.is_empty() {
+        return Ok(0);
+    }
+    tracing::info!(tickets = strays.len(), "tickets outlived their deliveries");
+    delete(pool, &strays, claimed).await
 }
 
 struct Row {
@@ -50,7 +85,7 @@ async fn read(
     pool: &Pool,
     claimed: bool,
     due_by: DateTime<Utc>,
-    behind: &(DateTime<Utc>, String),
+    behind: &Place,
 ) -> Result<Vec<Row>, StoreError> {
     let rows = if claimed {
         sqlx::query_as!(
@@ -81,6 +116,22 @@ async fn read(
         .fetch_all(pool)
         .await?
     };
+    Ok(rows)
+}
+
+async fn read_ahead(pool: &Pool, behind: &Place) -> Result<Vec<Row>, StoreError> {
+    let rows = sqlx::query_as!(
+        Row,
+        "SELECT id, job, run_at FROM apalis.jobs
+         WHERE job_type = 'dripline.deliver' AND priority = 0 AND status = 'Pending'
+           AND run_at >= $1 AND (run_at, id) > ($1, $2)
+         ORDER BY run_at, id LIMIT $3",
+        behind.0,
+        behind.1,
+        BATCH,
+    )
+    .fetch_all(pool)
+    .await?;
     Ok(rows)
 }
 

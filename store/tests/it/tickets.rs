@@ -9,6 +9,7 @@ use chrono::TimeDelta;
 use dripline_domain::delivery::DeliveryState;
 use dripline_domain::ids::DeliveryId;
 use dripline_store::queue::{self, Ticket};
+use dripline_store::sweep::{Ahead, Strays};
 use dripline_store::testing::TestDatabase;
 use dripline_store::testing::factory::Scene;
 use dripline_store::worker_registry::{self, Heartbeat};
@@ -136,9 +137,48 @@ async fn a_lost_ticket_is_issued_anew_and_a_stray_one_deleted() {
     stage.advance(120);
     assert_eq!(sweep::missing_tickets(pool, &stage.clock, GRACE).await.unwrap(), 3);
     assert_eq!(sweep::missing_tickets(pool, &stage.clock, GRACE).await.unwrap(), 0);
-    assert_eq!(sweep::stray_tickets(pool, &stage.clock).await.unwrap(), 2);
-    assert_eq!(sweep::stray_tickets(pool, &stage.clock).await.unwrap(), 0);
+    let strays = async || sweep::stray_tickets(pool, &stage.clock, Ahead::default()).await.unwrap();
+    assert_eq!(strays().await.deleted, 2);
+    assert_eq!(strays().await.deleted, 0);
     stage.assert_sound().await;
+    assert_eq!(stage.send_due(&accepted()).await.len(), 5);
+    assert_eq!(stage.states(scene.workflow_id).await.len(), 10);
+    stage.assert_sound().await;
+}
+
+#[tokio::test]
+async fn a_stray_ticket_is_deleted_before_it_is_due() {
+    /// Of what is not due yet, a run looks at so many tickets.
+    const PART: i64 = 5_000;
+    let stage = Stage::new().await;
+    let pool = stage.pool();
+    let scene = Scene::enrolled(pool, &stage.clock, 2, 5).await;
+    sqlx::query("UPDATE deliveries SET due_at = due_at + INTERVAL '1 day'")
+        .execute(pool)
+        .await
+        .unwrap();
+    // All wait until tomorrow; of one the ticket is doubled, and more than a run looks at stand before it.
+    sqlx::query("UPDATE apalis.jobs SET run_at = run_at + INTERVAL '1 day'")
+        .execute(pool)
+        .await
+        .unwrap();
+    sqlx::query(
+        "INSERT INTO apalis.jobs (id, job_type, job, status, run_at)
+         SELECT 'DOUBLE' || n, job_type, job, 'Pending', run_at - (n > 0)::INT * INTERVAL '1 hour'
+         FROM (SELECT * FROM apalis.jobs ORDER BY id LIMIT 1) one, generate_series(0, $1) AS n",
+    )
+    .bind(PART)
+    .execute(pool)
+    .await
+    .unwrap();
+    let first = sweep::stray_tickets(pool, &stage.clock, Ahead::default()).await.unwrap();
+    assert_eq!(first.deleted, u64::try_from(PART).unwrap());
+    assert_ne!(first.ahead, Ahead::default());
+    let second = sweep::stray_tickets(pool, &stage.clock, first.ahead).await.unwrap();
+    assert_eq!(second, Strays { deleted: 1, ahead: Ahead::default() });
+    assert_eq!(stage.count("SELECT count(*) FROM apalis.jobs").await, 5);
+    stage.assert_sound().await;
+    stage.advance(24 * 60 * 60);
     assert_eq!(stage.send_due(&accepted()).await.len(), 5);
     assert_eq!(stage.states(scene.workflow_id).await.len(), 10);
     stage.assert_sound().await;
