@@ -1,5 +1,6 @@
 //! One layer: settings of one origin, each with its place, checked against the schema.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use config::{Map, Source, Value, ValueKind};
@@ -9,6 +10,7 @@ use crate::database::DatabaseUrl;
 use crate::error::{Place, Problem};
 use crate::schema::{Allowed, Rule};
 use crate::secret::SecretReference;
+use crate::webhooks::PublicUrl;
 
 /// One setting in one layer.
 #[derive(Clone, Debug)]
@@ -67,6 +69,12 @@ fn fits(allowed: &Allowed, value: &Scalar) -> bool {
             text.is_empty()
                 || DatabaseUrl::parse(text).is_ok()
                 || text.parse::<SecretReference>().is_ok()
+        }
+        (Allowed::Listen, Scalar::Text(text)) => {
+            text.is_empty() || text.parse::<SocketAddr>().is_ok()
+        }
+        (Allowed::PublicUrl, Scalar::Text(text)) => {
+            text.is_empty() || text.parse::<PublicUrl>().is_ok()
         }
         (Allowed::Text | Allowed::Path, Scalar::Text(text)) => !text.contains('\0'),
         _ => false,

@@ -19,6 +19,7 @@ mod plugins;
 mod schema;
 mod secret;
 mod telemetry;
+mod webhooks;
 mod worker;
 
 pub use cli::Cli;
@@ -28,6 +29,7 @@ pub use load::{load, load_from};
 pub use plugins::{PluginKindLimits, Plugins};
 pub use secret::{NotASecretReference, Secret, SecretError, SecretReference};
 pub use telemetry::{LogFormat, Telemetry};
+pub use webhooks::{NotAPublicUrl, PublicUrl, Webhooks};
 pub use worker::{Breaker, Retry, Worker};
 
 use std::path::PathBuf;

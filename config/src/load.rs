@@ -147,6 +147,7 @@ impl Layers {
     }
 
     fn check_together(&mut self) {
+        self.check_webhooks();
         let pairs = [
             ("worker.dead_after_seconds", "worker.heartbeat_seconds", 2, "at least twice"),
             ("worker.retry.ceiling_seconds", "worker.retry.first_seconds", 1, "at least"),
@@ -172,6 +173,25 @@ impl Layers {
         if connections + 2 > most {
             let text = format!(
                 "is {connections}; it must leave two of `database.max_connections`, which is {most}"
+            );
+            self.unfit(&entry.clone(), text);
+        }
+    }
+
+    /// Whoever listens must be able to say under which address it is called: signatures cover that.
+    fn check_webhooks(&mut self) {
+        let given = |key| match self.winner(key) {
+            Some(entry @ Entry { value: Scalar::Text(text), .. }) if !text.is_empty() => {
+                Some((text, entry))
+            }
+            _ => None,
+        };
+        if let (Some((listen, entry)), None) =
+            (given("worker.webhooks.listen"), given("worker.webhooks.public_url"))
+        {
+            let text = format!(
+                "is {listen}, and `worker.webhooks.public_url` is empty; say there how carriers reach it, such as \
+                 `https://sms.example.com`"
             );
             self.unfit(&entry.clone(), text);
         }

@@ -22,6 +22,10 @@ pub(crate) enum Allowed {
     Path,
     /// A database's URL, or where it is kept. Its value is never shown.
     Url,
+    /// An address and a port of this machine.
+    Listen,
+    /// The beginning of the addresses that carriers call.
+    PublicUrl,
 }
 
 impl fmt::Display for Allowed {
@@ -39,6 +43,10 @@ impl fmt::Display for Allowed {
             Self::Url => {
                 f.write_str("`postgres://user@host:port/name`, `env:NAME` or `file:/path`")
             }
+            Self::Listen => f.write_str("an IP address and a port, such as `127.0.0.1:8088`,"),
+            Self::PublicUrl => f.write_str(
+                "an address like `https://sms.example.com`, without a user, `?` and `#`,",
+            ),
         }
     }
 }
@@ -74,6 +82,11 @@ pub(crate) const RULES: &[Rule] = &[
     whole("worker.breaker.cool_down_seconds", 1, DAY_SECONDS),
     whole("worker.breaker.ceiling_seconds", 1, DAY_SECONDS),
     whole("worker.breaker.resume_per_second", 1, 1_000_000),
+    rule("worker.webhooks.listen", Allowed::Listen),
+    rule("worker.webhooks.public_url", Allowed::PublicUrl),
+    whole("worker.webhooks.max_requests", 1, 10_000),
+    whole("worker.webhooks.max_body_kib", 1, 10 * 1_024),
+    whole("worker.webhooks.timeout_seconds", 1, 60),
     rule("plugins.directory", Allowed::Path),
     rule("plugins.cache_directory", Allowed::Path),
     whole("plugins.file_mib", 1, 1_024),

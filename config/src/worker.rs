@@ -6,6 +6,8 @@ use dripline_domain::breaker::BreakerPolicy;
 use dripline_domain::retry::RetryPolicy;
 use serde::Deserialize;
 
+use crate::webhooks::Webhooks;
+
 /// How the daemon works.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -42,6 +44,8 @@ pub struct Worker {
     pub retry: Retry,
     /// When a route is halted, and for how long.
     pub breaker: Breaker,
+    /// Where carriers report to.
+    pub webhooks: Webhooks,
 }
 
 impl Worker {

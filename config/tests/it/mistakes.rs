@@ -132,6 +132,22 @@ fn settings_that_do_not_fit_together() {
 }
 
 #[test]
+fn a_place_for_carriers_that_is_none() {
+    assert_snapshot!(
+        message("worker.webhooks.listen = \"8088\"", &[]),
+        @r#"`worker.webhooks.listen` in dripline.toml:1:26 is "8088"; an IP address and a port, such as `127.0.0.1:8088`, is needed"#
+    );
+    assert_snapshot!(
+        message("worker.webhooks.public_url = \"http://sms.example.com\"", &[]),
+        @r#"`worker.webhooks.public_url` in dripline.toml:1:30 is "http://sms.example.com"; an address like `https://sms.example.com`, without a user, `?` and `#`, is needed"#
+    );
+    assert_snapshot!(
+        message("worker.webhooks.listen = \"127.0.0.1:8088\"", &[]),
+        @"`worker.webhooks.listen` in dripline.toml:1:26 is 127.0.0.1:8088, and `worker.webhooks.public_url` is empty; say there how carriers reach it, such as `https://sms.example.com`"
+    );
+}
+
+#[test]
 fn a_password_in_a_file() {
     let message = message("database.url = \"postgres://anna:hunter2@db/x\"", &[]);
     assert!(!message.contains("hunter2"));
