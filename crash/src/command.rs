@@ -4,6 +4,7 @@ use anyhow::{Context, bail, ensure};
 use dripline_domain::clock::SystemClock;
 use dripline_domain::delivery::DeliveryState;
 use dripline_domain::enrollment::ExitCause;
+use dripline_domain::ids::ContactId;
 use dripline_domain::money::Micros;
 use dripline_store::audit::breaks;
 use dripline_store::listing::enrollments::{self, EnrollmentFilter};
@@ -107,16 +108,7 @@ impl<'a> Errand<'a> {
     /// Does it. Aborted by its crash point, or done as far as it still has to be.
     pub(crate) async fn run(&self, failpoints: &str) -> anyhow::Result<Done> {
         let contact = self.stage.contacts.first().context("the stage has contacts")?;
-        if matches!(self.deed, Deed::OptOut | Deed::Receive) {
-            // No program of ours does it yet.
-            let mut command: Command = self.stage.program(self.stage.own_program());
-            if self.deed == Deed::OptOut {
-                command.args(["opt-out", &contact.to_string()]);
-            } else {
-                let log = self.stage.carrier_log()?;
-                let taken = log.into_iter().filter(|entry| entry.accepted);
-                command.arg("receive").args(taken.filter_map(|entry| entry.reference));
-            }
+        if let Some(command) = self.own_command(*contact).await? {
             return self.stage.run(command, failpoints).await;
         }
         let id = self.id.to_string();
@@ -176,10 +168,35 @@ impl<'a> Errand<'a> {
             Deed::TestRoute => {
                 &["route", "test", THROTTLED, "--to", "+12025550123", "--live", "--yes"]
             }
-            Deed::OptOut | Deed::Receive => &[],
+            Deed::OptOut | Deed::Receive | Deed::ReceiveStop => &[],
         };
         let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
         self.stage.dripline(failpoints, &words).await
+    }
+
+    /// What no command of the operator does: this package's own program does it.
+    async fn own_command(&self, contact: ContactId) -> anyhow::Result<Option<Command>> {
+        let pool = &self.stage.pool;
+        let mut command: Command = self.stage.program(self.stage.own_program());
+        let main = || async {
+            let route = route::find(pool, self.stage.account_id, "main").await?;
+            Ok::<_, anyhow::Error>(route.context("a route")?.route_id.to_string())
+        };
+        match self.deed {
+            Deed::OptOut => drop(command.args(["opt-out", &contact.to_string()])),
+            Deed::Receive => {
+                let log = self.stage.carrier_log()?;
+                let taken = log.into_iter().filter(|entry| entry.accepted);
+                let references = taken.filter_map(|entry| entry.reference);
+                command.args(["receive", &main().await?]).args(references);
+            }
+            Deed::ReceiveStop => {
+                let sender = contact::load(pool, contact).await?.context("a contact")?.phone;
+                command.args(["receive-stop", &main().await?, sender.as_str()]);
+            }
+            _ => return Ok(None),
+        }
+        Ok(Some(command))
     }
 
     /// Does it again, as somebody does who saw it die: it is done, or refused because it was done.
@@ -283,7 +300,11 @@ impl<'a> Errand<'a> {
                 expect("plugins in force", plugin::in_force(pool).await?.len(), 0)?;
                 expect("versions", plugin::versions(pool, PLUGIN).await?.len(), 1)
             }
-            Deed::Remove | Deed::OptOut => {
+            Deed::Remove | Deed::OptOut | Deed::ReceiveStop => {
+                if self.deed == Deed::ReceiveStop {
+                    let kept = self.stage.sql("SELECT count(*) FROM inbound_messages").await?;
+                    expect("messages from contacts", kept.trim(), "1")?;
+                }
                 let contact_id = contacts.first().copied();
                 let live = EnrollmentFilter {
                     contact_id,

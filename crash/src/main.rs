@@ -10,11 +10,11 @@ use clap::Parser;
 use dripline_crash::run::{self, Options};
 use dripline_crash::stage::Programs;
 use dripline_domain::clock::SystemClock;
-use dripline_domain::ids::ContactId;
+use dripline_domain::ids::{ContactId, RouteId};
 use dripline_domain::receipt::ReceiptStatus;
 use dripline_domain::retry::RetryPolicy;
-use dripline_store::ops::{self, Receipt, ReceiptOf};
-use dripline_store::{ConnectOptions, Pool};
+use dripline_store::ops::{self, InboundMessage, Receipt, ReceiptOf};
+use dripline_store::{ConnectOptions, Pool, route};
 use uuid::Uuid;
 
 /// Kill the programs at their crash points, start what comes after, and compare the books.
@@ -39,9 +39,12 @@ enum Arguments {
     /// Opts a contact out, as no other program does yet
     #[command(hide = true)]
     OptOut { contact: ContactId },
-    /// Records that messages have arrived, as no other program does yet
+    /// Records that messages have arrived, as the carrier reports over a route
     #[command(hide = true)]
-    Receive { references: Vec<String> },
+    Receive { route: RouteId, references: Vec<String> },
+    /// Takes a message that asks to hear nothing more, as the carrier brings it over a route
+    #[command(hide = true)]
+    ReceiveStop { route: RouteId, sender: String },
 }
 
 #[tokio::main]
@@ -53,7 +56,8 @@ async fn main() -> ExitCode {
             play(&Options { times, seed, parallel, points }).await
         }
         Arguments::OptOut { contact } => opt_out(contact).await,
-        Arguments::Receive { references } => receive(references).await,
+        Arguments::Receive { route, references } => receive(route, references).await,
+        Arguments::ReceiveStop { route, sender } => receive_stop(route, sender).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -112,10 +116,11 @@ async fn opt_out(contact: ContactId) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn receive(references: Vec<String>) -> anyhow::Result<()> {
+async fn receive(route: RouteId, references: Vec<String>) -> anyhow::Result<()> {
     let receipts: Vec<Receipt> = references
         .into_iter()
         .map(|reference| Receipt {
+            over: route,
             of: ReceiptOf::Ours(reference),
             status: ReceiptStatus::Delivered,
             carrier_reference: None,
@@ -125,5 +130,21 @@ async fn receive(references: Vec<String>) -> anyhow::Result<()> {
     let (pool, policy) = (connect().await?, RetryPolicy::default());
     let batch_id = Uuid::now_v7();
     ops::record_receipts(&pool, &SystemClock, &policy, "carrier", batch_id, &receipts).await?;
+    Ok(())
+}
+
+async fn receive_stop(route_id: RouteId, sender: String) -> anyhow::Result<()> {
+    let pool = connect().await?;
+    let route = route::load(&pool, route_id).await?.context("there is no such route")?;
+    let message = InboundMessage {
+        account_id: route.account_id,
+        route_id,
+        // The carrier's own, by which it knows it when it brings it again.
+        carrier_reference: format!("stop of {sender}"),
+        sender,
+        recipient: route.senders.into_iter().next().unwrap_or_default(),
+        text: "STOP".to_owned(),
+    };
+    ops::receive_inbound(&pool, &SystemClock, "contact", &[message]).await?;
     Ok(())
 }

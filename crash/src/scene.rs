@@ -37,6 +37,8 @@ pub enum Deed {
     Resolve,
     /// Record what the carrier reports of messages of which nobody knows.
     Receive,
+    /// Take the message by which a contact says that it wants to hear nothing more.
+    ReceiveStop,
     /// Try once more what has failed.
     Requeue,
     /// Look for what is wrong, where something is.
@@ -66,6 +68,7 @@ impl Deed {
             | Self::OptOut
             | Self::Resolve
             | Self::Receive
+            | Self::ReceiveStop
             | Self::Requeue => true,
             Self::CreateAccount
             | Self::TopUp
@@ -142,9 +145,9 @@ const BATCHES: u32 = 3;
 pub fn scenes(point: &str) -> Vec<Passages> {
     use Deed::{
         Adjust, Audit, CreateAccount, CreateRoute, CreateWorkflow, Delete, EditWorkflow, Enroll,
-        ImportContacts, InstallPlugin, MoveWorkflow, OptOut, Pause, PauseRoute, Receive, Remove,
-        RemoveAll, RemovePlugin, Requeue, Resolve, ResumeRoute, SettleBreak, TestRoute, TopUp,
-        UpdateRoute,
+        ImportContacts, InstallPlugin, MoveWorkflow, OptOut, Pause, PauseRoute, Receive,
+        ReceiveStop, Remove, RemoveAll, RemovePlugin, Requeue, Resolve, ResumeRoute, SettleBreak,
+        TestRoute, TopUp, UpdateRoute,
     };
     let of = |deed| vec![(Scene::Operator(deed), 0)];
     let commit = point.strip_suffix("-commit").or_else(|| point.strip_suffix("-committed"));
@@ -176,6 +179,7 @@ pub fn scenes(point: &str) -> Vec<Passages> {
         }
         Some("record-breaks") => return of(Audit),
         Some("record-receipts") => return of(Receive),
+        Some("receive-inbound") => return of(ReceiveStop),
         Some("requeue-chunk") => return of(Requeue),
         Some("resolve-unknown") => {
             return vec![(Scene::Operator(Resolve), 0), (Scene::Queried, 0)];
@@ -193,7 +197,13 @@ pub fn scenes(point: &str) -> Vec<Passages> {
         Some("claim-inquiries" | "forget-inquiries") => return vec![(Scene::Keyed, 2)],
         Some("repeat-attempts" | "postpone-inquiry") => return vec![(Scene::Keyed, 10)],
         Some("count-claims") => return vec![(Scene::Suspects, 5)],
-        Some("remove-contact") => return vec![(Scene::Operator(Remove), 0), (Scene::Stop, 1)],
+        Some("remove-contact") => {
+            return vec![
+                (Scene::Operator(Remove), 0),
+                (Scene::Operator(ReceiveStop), 0),
+                (Scene::Stop, 1),
+            ];
+        }
         Some("take-turn") => return of(TestRoute),
         Some("top-up") => return of(TopUp),
         Some("update-route") => return of(UpdateRoute),

@@ -13,6 +13,7 @@ pub mod ids;
 pub mod ledger;
 pub mod money;
 pub mod named;
+pub mod opt_out;
 pub mod phone;
 pub mod plugin_log;
 pub mod receipt;

@@ -84,6 +84,8 @@ commits! {
     PurgeChunk = "purge-chunk",
     /// What an audit found.
     RecordBreaks = "record-breaks",
+    /// A batch of messages from contacts, with the note on those who have opted out by them.
+    ReceiveInbound = "receive-inbound",
     /// A batch of what carriers have said afterwards.
     RecordReceipts = "record-receipts",
     /// What a worker made of a plugin's version.

@@ -18,6 +18,7 @@ mod schema;
 
 pub mod account;
 pub mod audit;
+pub mod callback;
 pub mod contact;
 pub mod crash;
 pub mod delivery;

@@ -11,6 +11,7 @@ use serde::Serialize;
 use sqlx::PgConnection;
 use sqlx::types::Json;
 
+use crate::callback::CallbackToken;
 use crate::{Pool, StoreError};
 
 /// The reason code of a queued delivery that waits because its route is paused.
@@ -53,6 +54,9 @@ pub struct Route {
     pub allowed_origins: Vec<String>,
     /// Whether it may send to this machine itself; for tests and simulators.
     pub allow_loopback: bool,
+    /// The secret part of the address to which its carrier reports.
+    #[serde(skip)]
+    pub callback_token: CallbackToken,
     /// Raised by every change.
     pub revision: i64,
     /// Since when it is paused; `None`: it runs.
@@ -93,6 +97,16 @@ pub struct RouteDraft {
     pub allowed_origins: Vec<String>,
     /// Whether it may send to this machine itself.
     pub allow_loopback: bool,
+}
+
+/// What becomes of a route's callback when the route is changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallbackChange {
+    /// It stays.
+    Keep,
+    /// It gets another one. What is reported to the one of before is not heard any more, also of messages that have
+    /// left already.
+    Renew,
 }
 
 /// The route with that id.
@@ -165,6 +179,7 @@ struct Row {
     price_micros_per_segment: Micros,
     allowed_origins: Vec<String>,
     allow_loopback: bool,
+    callback_token: String,
     revision: i64,
     paused_at: Option<DateTime<Utc>>,
     paused_reason: Option<String>,
@@ -192,6 +207,7 @@ impl From<Row> for Route {
             price_micros_per_segment: row.price_micros_per_segment,
             allowed_origins: row.allowed_origins,
             allow_loopback: row.allow_loopback,
+            callback_token: CallbackToken::stored(row.callback_token),
             revision: row.revision,
             paused_at: row.paused_at,
             paused_reason: row.paused_reason,

@@ -7,6 +7,7 @@
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use dripline_domain::ids::{DeliveryId, RouteId};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection, PgConnection};
 
@@ -23,6 +24,24 @@ pub struct TestDatabase {
     name: String,
     url: String,
     pool: Pool,
+}
+
+/// Over which route reports on a delivery come: that of its last attempt, or else one of its account.
+///
+/// # Panics
+/// When there is no such delivery.
+pub async fn route_of(pool: &Pool, delivery_id: DeliveryId) -> RouteId {
+    let route_id = sqlx::query_scalar(
+        "SELECT coalesce(
+             (SELECT a.route_id FROM attempts a WHERE a.delivery_id = d.delivery_id ORDER BY a.attempt DESC LIMIT 1),
+             (SELECT min(r.route_id) FROM routes r WHERE r.account_id = d.account_id))
+         FROM deliveries d WHERE d.delivery_id = $1",
+    )
+    .bind(delivery_id.0)
+    .fetch_one(pool)
+    .await
+    .expect("the delivery's route can be read");
+    RouteId(route_id)
 }
 
 impl TestDatabase {

@@ -8,6 +8,7 @@ use dripline_store::ops::{
     FinishRequest, Receipt, ReceiptOf, Received, Start, StartRequest, finish_attempts,
     record_receipts, start_attempts,
 };
+use dripline_store::testing::route_of;
 use dripline_store::{installation, worker_registry};
 use uuid::Uuid;
 
@@ -99,7 +100,9 @@ async fn what_contradicts_a_decision_is_listed() {
     session.quiet("workflow pause welcome --yes");
     session.run("delivery resolve --state unknown --resend --reason 'not in the portal' --yes");
     let installation = installation::id(session.pool()).await.expect("is there").simple();
+    let over = route_of(session.pool(), DeliveryId(2)).await;
     let receipt = |id| Receipt {
+        over,
         of: ReceiptOf::Ours(format!("{installation}-{id}-1")),
         status: ReceiptStatus::Delivered,
         carrier_reference: Some(format!("SM{id}")),

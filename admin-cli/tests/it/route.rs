@@ -33,6 +33,31 @@ async fn routes_are_added_and_changed() {
     assert_transcript!(session);
 }
 
+/// By hand and not as a transcript, since the address is another one each time.
+#[tokio::test]
+async fn a_callback_is_shown_where_carriers_can_call_it_and_changed_on_demand() {
+    let mut session = Session::new().await;
+    session.quiet("account create acme --currency EUR");
+    session.quiet(ROUTE);
+    let shown = |session: &Session| session.quiet("route show main --output json").json();
+    assert!(shown(&session).get("callback").is_none());
+    session.environment("DRIPLINE__WORKER__WEBHOOKS__PUBLIC_URL", "https://sms.example.com/in");
+    let first = shown(&session)["callback"].as_str().expect("an address").to_owned();
+    let token = first.strip_prefix("https://sms.example.com/in/hooks/").expect("the public one");
+    assert!(token.len() == 48 && token.bytes().all(|b| b.is_ascii_digit()), "{token}");
+    assert!(session.quiet("route show main").stdout.contains(&first));
+    // It is a secret: only who asks for the one route is shown it.
+    for elsewhere in ["route list", "route list --output json", "account show acme"] {
+        assert!(!session.quiet(elsewhere).stdout.contains(token), "{elsewhere}");
+    }
+    session.quiet("route edit main --price-per-segment 0.01");
+    assert_eq!(shown(&session)["callback"], *first);
+    let edited = session.quiet("route edit main --new-callback --output json").json();
+    assert_ne!(edited["callback"], *first);
+    assert_eq!(shown(&session)["callback"], edited["callback"]);
+    assert_eq!(shown(&session)["route"]["revision"], 3);
+}
+
 #[tokio::test]
 async fn a_route_has_a_pool_of_senders_and_limits() {
     let mut session = Session::new().await;

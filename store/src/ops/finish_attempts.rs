@@ -173,21 +173,12 @@ async fn mark_stopped(
         return Ok(BTreeSet::new());
     }
     let contacts = sqlx::query_scalar!(
-        "SELECT contact_id FROM contacts
-         WHERE contact_id IN (SELECT contact_id FROM deliveries WHERE delivery_id = ANY ($1))
-         ORDER BY contact_id FOR NO KEY UPDATE",
+        "SELECT DISTINCT contact_id FROM deliveries WHERE delivery_id = ANY ($1)",
         &stopped,
     )
     .fetch_all(&mut *conn)
     .await?;
-    sqlx::query!(
-        "UPDATE contacts SET opted_out_at = clock_timestamp(), updated_at = clock_timestamp()
-         WHERE contact_id = ANY ($1) AND opted_out_at IS NULL",
-        &contacts,
-    )
-    .execute(conn)
-    .await?;
-    Ok(contacts.into_iter().map(ContactId).collect())
+    Ok(super::opt_out::note(conn, &contacts).await?.into_iter().collect())
 }
 
 fn is_stop(outcome: &AttemptOutcome) -> bool {

@@ -22,6 +22,7 @@ mod pause_route;
 mod pause_workflow;
 mod postpone;
 mod purge;
+mod receive_inbound;
 mod record_breaks;
 mod record_receipt;
 mod remove_contact;
@@ -66,6 +67,7 @@ pub use pause_workflow::{
 };
 pub use postpone::{PostponeRequest, WaitsFor, postpone};
 pub use purge::{PURGE_CHUNK, PurgeProgress, purge, purge_chunk};
+pub use receive_inbound::{InboundMessage, Inbounded, receive_inbound};
 pub use record_breaks::{RecordedBreaks, record_breaks};
 pub use record_receipt::{Receipt, ReceiptOf, Received, record_receipts};
 pub use remove_contact::{Removal, RemoveContactError, Removed, remove_contact};

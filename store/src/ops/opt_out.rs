@@ -3,6 +3,7 @@
 use dripline_domain::clock::Clock;
 use dripline_domain::enrollment::ExitCause;
 use dripline_domain::ids::{ContactId, EnrollmentId};
+use sqlx::PgConnection;
 
 use super::remove_contact::{self, Removal, RemoveContactError};
 use crate::crash::{Commit, commit};
@@ -20,26 +21,35 @@ pub async fn opt_out(
     actor: &str,
 ) -> Result<Option<u64>, StoreError> {
     let mut tx = pool.begin().await?;
+    if note(&mut tx, &[contact_id.0]).await?.is_empty() {
+        return Ok(None);
+    }
+    commit(tx, Commit::OptOut).await?;
+    leave_all(pool, clock, contact_id, actor).await.map(Some)
+}
+
+/// Notes on contacts that they want to hear nothing more, and keeps them locked. Gives those that there are.
+pub(super) async fn note(
+    conn: &mut PgConnection,
+    contacts: &[i64],
+) -> Result<Vec<ContactId>, StoreError> {
     // Locked in a statement of its own: the next one's clock then reads later than every mark that
     // this has waited for, and the audit can compare the two.
     let found = sqlx::query_scalar!(
-        "SELECT contact_id FROM contacts WHERE contact_id = $1 FOR NO KEY UPDATE",
-        contact_id.0,
+        "SELECT contact_id FROM contacts WHERE contact_id = ANY ($1)
+         ORDER BY contact_id FOR NO KEY UPDATE",
+        contacts,
     )
-    .fetch_optional(&mut *tx)
+    .fetch_all(&mut *conn)
     .await?;
-    if found.is_none() {
-        return Ok(None);
-    }
     sqlx::query!(
         "UPDATE contacts SET opted_out_at = clock_timestamp(), updated_at = clock_timestamp()
-         WHERE contact_id = $1 AND opted_out_at IS NULL",
-        contact_id.0,
+         WHERE contact_id = ANY ($1) AND opted_out_at IS NULL",
+        &found,
     )
-    .execute(&mut *tx)
+    .execute(conn)
     .await?;
-    commit(tx, Commit::OptOut).await?;
-    leave_all(pool, clock, contact_id, actor).await.map(Some)
+    Ok(found.into_iter().map(ContactId).collect())
 }
 
 /// Ends all enrollments of a contact that has opted out.

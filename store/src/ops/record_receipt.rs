@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use dripline_domain::clock::Clock;
 use dripline_domain::delivery::Reason;
 use dripline_domain::evidence::Evidence;
-use dripline_domain::ids::{AccountId, DeliveryId};
+use dripline_domain::ids::{AccountId, DeliveryId, RouteId};
 use dripline_domain::receipt::ReceiptStatus;
 use dripline_domain::retry::RetryPolicy;
 use sqlx::PgConnection;
@@ -24,6 +24,9 @@ use crate::{Pool, StoreError, row};
 /// A carrier's report.
 #[derive(Clone, Debug)]
 pub struct Receipt {
+    /// The route over which it came. It is believed of messages of that route's account alone, and of those only when
+    /// this route, or another one to the same carrier, has handed them over.
+    pub over: RouteId,
     /// On which message.
     pub of: ReceiptOf,
     /// How far it has come.
@@ -39,13 +42,8 @@ pub struct Receipt {
 pub enum ReceiptOf {
     /// By our reference, `<installation>-<delivery>-<attempt>`.
     Ours(String),
-    /// By the carrier's own id, over a route of this account.
-    Carriers {
-        /// Whose route.
-        account_id: AccountId,
-        /// The id.
-        reference: String,
-    },
+    /// By the carrier's own id.
+    Carriers(String),
 }
 
 /// What became of a report.
@@ -59,7 +57,7 @@ pub enum Received {
     Decided(Finished),
     /// It had been decided that the message was not sent. Nothing moved, and it is kept for people to see.
     Contradicted,
-    /// It names no message of ours. Nothing was stored.
+    /// It names no message that can have gone over its route. Nothing was stored.
     Unknown,
     /// The carrier's id names several messages. Nothing was stored.
     Ambiguous,
@@ -99,10 +97,10 @@ async fn run(
     receipts: &[Receipt],
 ) -> Result<Vec<Received>, StoreError> {
     let mut tx = pool.begin().await?;
-    let named = locate(&mut tx, receipts).await?;
-    let ids: Vec<i64> = named.iter().flatten().map(|named| named.delivery_id.0).collect();
-    let workflows = situation::lock_workflows(&mut tx, &ids).await?;
-    let (named, keyed) = only_made(&mut tx, named).await?;
+    let sources = sources(&mut tx, receipts).await?;
+    let named = locate(&mut tx, &sources, receipts).await?;
+    let workflows = situation::lock_workflows(&mut tx, &ids(&named)).await?;
+    let (named, keyed) = only_made(&mut tx, &sources, named).await?;
     let now = clock.now();
     let new = receive(&mut tx, receipts, &named, now).await?;
     let pieces = pieces(receipts, &named, &keyed);
@@ -142,17 +140,48 @@ enum Unnamed {
 
 type OneNamed = Result<Named, Unnamed>;
 
+/// Whose word a report is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Source {
+    account_id: AccountId,
+    /// The carrier plugin's name.
+    carrier: String,
+}
+
+/// Whose word each report is; `None` when there is no such route.
+async fn sources(
+    conn: &mut PgConnection,
+    receipts: &[Receipt],
+) -> Result<Vec<Option<Source>>, StoreError> {
+    let routes: Vec<i64> = receipts.iter().map(|receipt| receipt.over.0).collect();
+    let rows = sqlx::query!(
+        "SELECT route_id, account_id, carrier FROM routes WHERE route_id = ANY ($1)",
+        &routes,
+    )
+    .fetch_all(conn)
+    .await?;
+    let sources: HashMap<i64, Source> = rows
+        .into_iter()
+        .map(|row| {
+            (row.route_id, Source { account_id: row.account_id.into(), carrier: row.carrier })
+        })
+        .collect();
+    Ok(routes.iter().map(|route_id| sources.get(route_id).cloned()).collect())
+}
+
+/// Finds the message of each report among those of its account.
 async fn locate(
     conn: &mut PgConnection,
+    sources: &[Option<Source>],
     receipts: &[Receipt],
 ) -> Result<Vec<OneNamed>, StoreError> {
     let installation = sqlx::query_scalar!("SELECT installation_id FROM installation")
         .fetch_one(&mut *conn)
         .await?;
     let mut wanted: BTreeMap<AccountId, Vec<String>> = BTreeMap::new();
-    for receipt in receipts {
-        if let ReceiptOf::Carriers { account_id, reference } = &receipt.of {
-            wanted.entry(*account_id).or_default().push(reference.clone());
+    for (receipt, source) in receipts.iter().zip(sources) {
+        if let (ReceiptOf::Carriers(reference), Some(source)) = (&receipt.of, source) {
+            wanted.entry(source.account_id).or_default().push(reference.clone());
         }
     }
     let mut found: HashMap<(AccountId, String), OneNamed> = HashMap::new();
@@ -171,51 +200,91 @@ async fn locate(
                 .or_insert(Ok(named));
         }
     }
-    let named = receipts.iter().map(|receipt| match &receipt.of {
-        ReceiptOf::Ours(reference) => match parse_reference(installation, reference) {
-            Some((delivery_id, attempt)) => Ok(Named { delivery_id, attempt }),
-            None => Err(Unnamed::Nothing),
-        },
-        ReceiptOf::Carriers { account_id, reference } => {
-            found.get(&(*account_id, reference.clone())).copied().unwrap_or(Err(Unnamed::Nothing))
+    let named = receipts.iter().zip(sources).map(|(receipt, source)| {
+        let account_id = source.as_ref().ok_or(Unnamed::Nothing)?.account_id;
+        match &receipt.of {
+            ReceiptOf::Ours(reference) => match parse_reference(installation, reference) {
+                Some((delivery_id, attempt)) => Ok(Named { delivery_id, attempt }),
+                None => Err(Unnamed::Nothing),
+            },
+            ReceiptOf::Carriers(reference) => {
+                let found = found.get(&(account_id, reference.clone()));
+                found.copied().unwrap_or(Err(Unnamed::Nothing))
+            }
         }
     });
-    Ok(named.collect())
+    let named: Vec<OneNamed> = named.collect();
+    only_of_account(conn, sources, named).await
 }
 
-/// Leaves out what names an attempt that was never made: no carrier can know it. Attempt 0 is of every
-/// delivery that was handed over with a key; gives the last such attempt of each, too.
-async fn only_made(
+/// Leaves out what names a message of another account. Before anything is locked: nobody has to wait for what
+/// somebody says over another account's route.
+async fn only_of_account(
     conn: &mut PgConnection,
+    sources: &[Option<Source>],
     named: Vec<OneNamed>,
-) -> Result<(Vec<OneNamed>, HashMap<DeliveryId, u32>), StoreError> {
-    let of = |named: &OneNamed| named.as_ref().ok().copied();
-    let ids: Vec<i64> = named.iter().filter_map(of).map(|named| named.delivery_id.0).collect();
+) -> Result<Vec<OneNamed>, StoreError> {
     let rows = sqlx::query!(
-        r#"SELECT a.delivery_id AS "delivery_id!", a.attempt AS "attempt!", r.key_expires_at IS NOT NULL AS "keyed!"
-           FROM attempts a LEFT JOIN attempt_references r USING (delivery_id, attempt)
-           WHERE a.delivery_id = ANY ($1)"#,
-        &ids,
+        "SELECT delivery_id, account_id FROM deliveries WHERE delivery_id = ANY ($1)",
+        &ids(&named),
     )
     .fetch_all(conn)
     .await?;
-    let mut made: HashSet<(i64, i64)> = HashSet::new();
+    let accounts: HashMap<i64, AccountId> =
+        rows.into_iter().map(|row| (row.delivery_id, row.account_id.into())).collect();
+    let checked = named.into_iter().zip(sources).map(|(one, source)| {
+        let named = one?;
+        let account = accounts.get(&named.delivery_id.0);
+        let is_its = account.is_some() && account == source.as_ref().map(|of| &of.account_id);
+        if is_its { Ok(named) } else { Err(Unnamed::Nothing) }
+    });
+    Ok(checked.collect())
+}
+
+/// The deliveries that are named.
+fn ids(named: &[OneNamed]) -> Vec<i64> {
+    named.iter().flatten().map(|named| named.delivery_id.0).collect()
+}
+
+/// Leaves out what names an attempt that was never made, or that went to another carrier than the one that speaks: it
+/// cannot know it. Attempt 0 is of every delivery that was handed over with a key; gives the last such attempt of
+/// each, too.
+async fn only_made(
+    conn: &mut PgConnection,
+    sources: &[Option<Source>],
+    named: Vec<OneNamed>,
+) -> Result<(Vec<OneNamed>, HashMap<DeliveryId, u32>), StoreError> {
+    let rows = sqlx::query!(
+        r#"SELECT a.delivery_id AS "delivery_id!", a.attempt AS "attempt!",
+                  r.key_expires_at IS NOT NULL AS "keyed!", o.carrier AS "carrier?"
+           FROM attempts a
+           LEFT JOIN attempt_references r USING (delivery_id, attempt)
+           LEFT JOIN routes o ON o.route_id = a.route_id
+           WHERE a.delivery_id = ANY ($1)"#,
+        &ids(&named),
+    )
+    .fetch_all(conn)
+    .await?;
+    // To which carriers; one from before that was written down may have gone to any.
+    let mut made: HashMap<(i64, i64), Vec<Option<String>>> = HashMap::new();
     let mut keyed: HashMap<DeliveryId, u32> = HashMap::new();
     for attempt in rows {
-        made.insert((attempt.delivery_id, attempt.attempt.into()));
+        let key = (attempt.delivery_id, attempt.attempt.into());
+        made.entry(key).or_default().push(attempt.carrier.clone());
         if attempt.keyed {
-            made.insert((attempt.delivery_id, 0));
+            made.entry((attempt.delivery_id, 0)).or_default().push(attempt.carrier);
             let last = keyed.entry(attempt.delivery_id.into()).or_default();
             *last = (*last).max(row::ordinal(attempt.attempt));
         }
     }
-    let check = |one: OneNamed| {
-        one.and_then(|named| {
-            let is_made = made.contains(&(named.delivery_id.0, named.attempt.into()));
-            if is_made { Ok(named) } else { Err(Unnamed::Nothing) }
-        })
-    };
-    Ok((named.into_iter().map(check).collect(), keyed))
+    let checked = named.into_iter().zip(sources).map(|(one, source)| {
+        let named = one?;
+        let to = made.get(&(named.delivery_id.0, named.attempt.into())).into_iter().flatten();
+        let speaks = source.as_ref().map(|source| &source.carrier);
+        let mut knows = to.map(|carrier| carrier.is_none() || carrier.as_ref() == speaks);
+        if knows.any(|knows| knows) { Ok(named) } else { Err(Unnamed::Nothing) }
+    });
+    Ok((checked.collect(), keyed))
 }
 
 /// Writes the reports down that say something new. Gives the place of each, by its message. Of several
@@ -257,7 +326,7 @@ impl<'a> Columns<'a> {
     fn push(&mut self, delivery_id: DeliveryId, attempt: u32, receipt: &'a Receipt) {
         let named = match &receipt.of {
             ReceiptOf::Ours(_) => receipt.carrier_reference.as_deref(),
-            ReceiptOf::Carriers { reference, .. } => Some(reference.as_str()),
+            ReceiptOf::Carriers(reference) => Some(reference.as_str()),
         };
         self.deliveries.push(delivery_id.0);
         self.attempts.push(i32::try_from(attempt).unwrap_or(i32::MAX));
@@ -308,7 +377,7 @@ fn pieces<'a>(
         let Named { delivery_id, attempt } = *named.as_ref().ok()?;
         let carrier_reference = match &receipt.of {
             ReceiptOf::Ours(_) => receipt.carrier_reference.as_deref(),
-            ReceiptOf::Carriers { reference, .. } => Some(reference.as_str()),
+            ReceiptOf::Carriers(reference) => Some(reference.as_str()),
         };
         let said = Said {
             delivery_id,

@@ -11,7 +11,7 @@ use sqlx::types::Json;
 use super::create_route::{FailoverNotFound, InvalidRoute, check, describe, failover};
 use super::pause_route::{wake_waiting, workflows_over};
 use crate::crash::{Commit, commit};
-use crate::route::{BOUND, CROWDED, RouteDraft, limit_column};
+use crate::route::{BOUND, CROWDED, CallbackChange, RouteDraft, limit_column};
 use crate::route_halt::WAITING;
 use crate::sender_pace::{self, THROTTLED};
 use crate::trail::{self, Deed};
@@ -69,6 +69,7 @@ pub async fn update_route(
     clock: &dyn Clock,
     route_id: RouteId,
     draft: &RouteDraft,
+    callback: CallbackChange,
     expected_revision: Option<i64>,
     actor: &str,
 ) -> Result<i64, UpdateRouteError> {
@@ -100,6 +101,7 @@ pub async fn update_route(
         // Whoever pauses the failover of before must not have to wait for marks that go over it still.
         close_gates(&mut tx, route_id).await?;
     }
+    let renews = callback == CallbackChange::Renew;
     // The last of the gates, so that nobody who puts messages off waits for the others.
     advisory::close_route_gate(&mut tx, route_id).await?;
     let revision = sqlx::query_scalar!(
@@ -108,7 +110,8 @@ pub async fn update_route(
              price_micros_per_segment = $6, allowed_origins = $7, allow_loopback = $8,
              revision = revision + 1, updated_at = $9, sender = $10, more_senders = $11,
              segments_per_second = $12, segments_per_day = $13, max_in_flight = $14,
-             send_timeout_ms = $15, failover_route_id = $16
+             send_timeout_ms = $15, failover_route_id = $16,
+             callback_token = CASE WHEN $17 THEN new_callback_token() ELSE callback_token END
          WHERE route_id = $1
          RETURNING revision",
         route_id.0,
@@ -127,6 +130,7 @@ pub async fn update_route(
         limit_column(draft.max_in_flight),
         limit_column(draft.send_timeout_ms),
         failover.map(|id| id.0),
+        renews,
     )
     .fetch_one(&mut *tx)
     .await
@@ -137,12 +141,16 @@ pub async fn update_route(
             error.into()
         }
     })?;
+    let mut detail = describe(draft);
+    if renews {
+        detail["new_callback"] = true.into();
+    }
     let deed = Deed {
         account_id: Some(account_id),
         actor,
         action: "route.update",
         subject: &draft.name,
-        detail: describe(draft),
+        detail,
         at: now,
     };
     trail::record(&mut tx, &deed).await?;

@@ -12,17 +12,18 @@ use dripline_domain::phone::Phone;
 use dripline_domain::receipt::ReceiptStatus;
 use dripline_domain::workflow::SurplusPolicy;
 use dripline_store::ops::{
-    Closing, Edit, Finished, GiveUp, GiveUpRequest, Imported, NewEnrolment, PostponeRequest,
-    Receipt, ReceiptOf, Received, Removal, Removals, Repeat, RequeueChunk, Resolved, StaleReason,
-    Start, WaitsFor, begin_enrolment, begin_removal, edit_workflow, end_enrolment, enroll,
-    fence_deleted, fence_workflow, finish_attempts, give_up, import_contacts, postpone,
-    purge_chunk, record_receipts, remove_contact, repeat_attempts, requeue, resolve_unknown,
-    start_attempts,
+    Closing, Edit, Finished, GiveUp, GiveUpRequest, Imported, InboundMessage, Inbounded,
+    NewEnrolment, PostponeRequest, Receipt, ReceiptOf, Received, Removal, Removals, Repeat,
+    RequeueChunk, Resolved, StaleReason, Start, WaitsFor, begin_enrolment, begin_removal,
+    edit_workflow, end_enrolment, enroll, fence_deleted, fence_workflow, finish_attempts, give_up,
+    import_contacts, postpone, purge_chunk, receive_inbound, record_receipts, remove_contact,
+    repeat_attempts, requeue, resolve_unknown, start_attempts,
 };
 use dripline_store::testing::factory::{
     ACTOR, Account, Contacts, Enrolment, PRICE, Route, Scene, Workflow,
 };
-use dripline_store::{installation, workflow};
+use dripline_store::testing::route_of;
+use dripline_store::{contact, installation, workflow};
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
@@ -119,6 +120,7 @@ async fn what_is_said_about_the_unknown_is_heard_again() {
 
     let installation = installation::id(stage.pool()).await.unwrap().simple();
     let receipts = &[Receipt {
+        over: route_of(stage.pool(), lost[1].delivery_id).await,
         of: ReceiptOf::Ours(format!("{installation}-{}-1", lost[1].delivery_id)),
         status: ReceiptStatus::Sent,
         carrier_reference: None,
@@ -128,6 +130,24 @@ async fn what_is_said_about_the_unknown_is_heard_again() {
     let record = || record_receipts(stage.pool(), &stage.clock, policy, ACTOR, batch, receipts);
     let received = stage.runs_again_after_a_conflict_only("evidence", record).await;
     assert_eq!(received, [Received::Decided(Finished::Sent)]);
+}
+
+#[tokio::test]
+async fn what_a_contact_writes_is_heard_again() {
+    let stage = &Stage::new().await;
+    let scene = Scene::enrolled(stage.pool(), &stage.clock, 1, 1).await;
+    let contact = contact::load(stage.pool(), scene.contacts[0]).await.unwrap().unwrap();
+    let stop = &[InboundMessage {
+        account_id: scene.account_id,
+        route_id: scene.route_id,
+        carrier_reference: "SM1".to_owned(),
+        sender: contact.phone.as_str().to_owned(),
+        recipient: "+4930123456".to_owned(),
+        text: "STOP".to_owned(),
+    }];
+    let write = || receive_inbound(stage.pool(), &stage.clock, "contact", stop);
+    let received = stage.runs_again_after_a_conflict_only("inbound_messages", write).await;
+    assert_eq!(received, [Inbounded::OptedOut(contact.contact_id)]);
 }
 
 #[tokio::test]

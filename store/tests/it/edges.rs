@@ -19,6 +19,7 @@ use dripline_store::route::RouteDraft;
 use dripline_store::testing::factory::{
     ACTOR, Account, Contacts, Enrolment, PRICE, Route, Scene, Workflow,
 };
+use dripline_store::testing::route_of;
 use dripline_store::{installation, trail};
 use uuid::Uuid;
 
@@ -144,7 +145,9 @@ async fn of_two_reports_that_say_the_same_the_first_is_kept() {
     stage.start(&starts).await;
     stage.finish(&outcomes(&starts, &accepted())).await;
     let installation = installation::id(stage.pool()).await.unwrap().simple();
+    let over = route_of(stage.pool(), due[0].delivery_id).await;
     let report = |status| Receipt {
+        over,
         of: ReceiptOf::Ours(format!("{installation}-{}-1", due[0].delivery_id)),
         status,
         carrier_reference: None,

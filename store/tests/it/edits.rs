@@ -13,7 +13,7 @@ use dripline_store::ops::{
     InvalidRoute, UpdateRouteError, create_route, create_workflow, edit_workflow, enroll,
     pause_workflow, update_route,
 };
-use dripline_store::route::{self, RouteDraft};
+use dripline_store::route::{self, CallbackChange, RouteDraft};
 use dripline_store::testing::TestDatabase;
 use dripline_store::testing::factory::{ACTOR, Enrolment, PRICE, Scene, Workflow, step};
 use dripline_store::{Pool, plan, trail, workflow};
@@ -199,7 +199,16 @@ async fn a_route_changes_its_price_at_any_time_and_its_carrier_only_when_idle() 
         ..RouteDraft::default()
     };
     let update = |draft: RouteDraft, expected| async move {
-        update_route(pool, &SystemClock, scene.route_id, &draft, expected, ACTOR).await
+        update_route(
+            pool,
+            &SystemClock,
+            scene.route_id,
+            &draft,
+            CallbackChange::Keep,
+            expected,
+            ACTOR,
+        )
+        .await
     };
     assert_eq!(update(draft.clone(), Some(1)).await.unwrap(), 2);
     let found = route::find(pool, scene.account_id, &draft.name).await.unwrap().unwrap();

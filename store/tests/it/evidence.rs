@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use dripline_domain::clock::Clock as _;
 use dripline_domain::delivery::{AttemptOutcome, DeliveryState, Reason};
 use dripline_domain::evidence::{Effect, Evidence, Finding, Verdict, Witness};
-use dripline_domain::ids::DeliveryId;
+use dripline_domain::ids::{DeliveryId, RouteId};
 use dripline_domain::money::Micros;
 use dripline_domain::receipt::ReceiptStatus;
 use dripline_store::listing::deliveries::{self, DeliveryDetail, DeliveryFilter};
@@ -16,7 +16,7 @@ use dripline_store::ops::{
     opt_out, record_receipts, resolve_unknown,
 };
 use dripline_store::plan::{self, Then, UnknownFilter};
-use dripline_store::testing::factory::{PRICE, Scene};
+use dripline_store::testing::factory::{PRICE, Route, Scene};
 use dripline_store::{installation, sweep};
 use uuid::Uuid;
 
@@ -87,8 +87,11 @@ impl Stage {
     }
 }
 
+/// The first route of a database, which is the only one that these tests send over.
+const OVER: RouteId = RouteId(1);
+
 fn receipt(of: ReceiptOf, status: ReceiptStatus) -> Receipt {
-    Receipt { of, status, carrier_reference: Some("SM7".to_owned()), reason: None }
+    Receipt { over: OVER, of, status, carrier_reference: Some("SM7".to_owned()), reason: None }
 }
 
 #[tokio::test]
@@ -296,8 +299,7 @@ async fn a_receipt_decides_what_was_unknown_and_only_rises() {
         (Undelivered, Received::Known),
     ] {
         // By the carrier's own id, too.
-        let carriers =
-            ReceiptOf::Carriers { account_id: scene.account_id, reference: "SM7".to_owned() };
+        let carriers = ReceiptOf::Carriers("SM7".to_owned());
         assert_eq!(stage.receive(&[receipt(carriers, status)]).await, [expected], "{status}");
     }
     let shown = stage.show(start.delivery_id).await;
@@ -354,10 +356,7 @@ async fn receipts_of_strangers_are_not_stored() {
     let never = StartRequest { attempt: 2, ..start };
     let nobody = StartRequest { delivery_id: DeliveryId(987_654), ..start };
     let whole = StartRequest { attempt: 0, ..start };
-    let carriers = |reference: &str| ReceiptOf::Carriers {
-        account_id: scene.account_id,
-        reference: reference.to_owned(),
-    };
+    let carriers = |reference: &str| ReceiptOf::Carriers(reference.to_owned());
     let of = [
         stage.reference(&never).await,
         stage.reference(&nobody).await,
@@ -375,13 +374,54 @@ async fn receipts_of_strangers_are_not_stored() {
     assert_eq!(stage.states(scene.workflow_id).await, [DeliveryState::Unknown; 2]);
 }
 
+/// Over a route of another account, or to another carrier, nothing is heard of a message.
+#[tokio::test]
+async fn only_the_carrier_that_got_a_message_reports_on_it() {
+    let stage = Stage::new().await;
+    let scene = Scene::enrolled(stage.pool(), &stage.clock, 1, 2).await;
+    let named = |name: &str| Route { name: Some(name.to_owned()), ..Route::default() };
+    let to_telnyx = Route { carrier: Some("telnyx".to_owned()), ..named("telnyx") };
+    let elsewhere = to_telnyx.create(stage.pool(), &stage.clock, scene.account_id).await;
+    let beside = named("beside").create(stage.pool(), &stage.clock, scene.account_id).await;
+    let stranger = Scene::create(stage.pool(), &stage.clock, 1, 0).await.route_id;
+    let nobody = RouteId(987_654);
+
+    let (tickets, due) = stage.claim_due().await;
+    let starts: Vec<StartRequest> = requests(&due, 1)
+        .into_iter()
+        .map(|start| StartRequest { route_id: Some(scene.route_id), ..start })
+        .collect();
+    stage.start(&starts).await;
+    let taken = AttemptOutcome::Accepted { carrier_reference: Some("SM1".to_owned()) };
+    let mut finishes = outcomes(&starts, &unknown());
+    finishes[0].outcome = taken;
+    stage.finish(&finishes).await;
+    stage.acknowledge(&tickets).await;
+
+    let by_ours = stage.reference(&starts[1]).await;
+    let by_theirs = ReceiptOf::Carriers("SM1".to_owned());
+    let of =
+        |over, of: &ReceiptOf| Receipt { over, ..receipt(of.clone(), ReceiptStatus::Delivered) };
+    let strange: Vec<Receipt> = [elsewhere, stranger, nobody]
+        .into_iter()
+        .flat_map(|over| [of(over, &by_ours), of(over, &by_theirs)])
+        .collect();
+    assert_eq!(stage.receive(&strange).await, [Received::Unknown; 6]);
+    assert_eq!(stage.count("SELECT count(*) FROM receipts").await, 0);
+    assert_eq!(stage.count("SELECT count(*) FROM evidence").await, 0);
+    // Another route of the account to the same carrier may have the address in that carrier's console.
+    let heard = stage.receive(&[of(beside, &by_ours), of(beside, &by_theirs)]).await;
+    assert_eq!(heard, [Received::Decided(Finished::Sent), Received::Recorded]);
+    stage.assert_sound().await;
+}
+
 #[tokio::test]
 async fn an_id_that_names_two_messages_names_none() {
     let stage = Stage::new().await;
-    let scene = Scene::enrolled(stage.pool(), &stage.clock, 1, 2).await;
+    Scene::enrolled(stage.pool(), &stage.clock, 1, 2).await;
     // The factory's carrier gives both the same id.
     stage.send_due(&accepted()).await;
-    let twice = ReceiptOf::Carriers { account_id: scene.account_id, reference: "SM1".to_owned() };
+    let twice = ReceiptOf::Carriers("SM1".to_owned());
     let received = stage.receive(&[receipt(twice, ReceiptStatus::Delivered)]).await;
     assert_eq!(received, [Received::Ambiguous]);
     assert_eq!(stage.count("SELECT count(*) FROM receipts").await, 0);
@@ -390,10 +430,10 @@ async fn an_id_that_names_two_messages_names_none() {
 #[tokio::test]
 async fn a_split_message_is_named_by_its_first_id() {
     let stage = Stage::new().await;
-    let scene = Scene::enrolled(stage.pool(), &stage.clock, 1, 1).await;
+    Scene::enrolled(stage.pool(), &stage.clock, 1, 1).await;
     let split = AttemptOutcome::Accepted { carrier_reference: Some("A1,A2".to_owned()) };
     stage.send_due(&split).await;
-    let of = ReceiptOf::Carriers { account_id: scene.account_id, reference: "A1".to_owned() };
+    let of = ReceiptOf::Carriers("A1".to_owned());
     let received = stage.receive(&[receipt(of, ReceiptStatus::Delivered)]).await;
     assert_eq!(received, [Received::Recorded]);
 }

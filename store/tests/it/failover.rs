@@ -10,7 +10,7 @@ use dripline_store::ops::{
     CreateRouteError, FailoverNotFound, PausedRoute, StaleReason, Start, StartRequest,
     UpdateRouteError, create_route, pause_route, reopen_route, update_route,
 };
-use dripline_store::route::RouteDraft;
+use dripline_store::route::{CallbackChange, RouteDraft};
 use dripline_store::sender_pace;
 use dripline_store::testing::factory::{
     ACTOR, Account, Contacts, Enrolment, PRICE, ROUTE, Route, Scene, Workflow,
@@ -49,7 +49,8 @@ async fn update(
     route_id: RouteId,
     draft: &RouteDraft,
 ) -> Result<i64, UpdateRouteError> {
-    update_route(stage.pool(), &stage.clock, route_id, draft, None, ACTOR).await
+    update_route(stage.pool(), &stage.clock, route_id, draft, CallbackChange::Keep, None, ACTOR)
+        .await
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use dripline_domain::ids::EnrollmentId;
 use dripline_store::ops::{Removals, Start, begin_removal, pause_route, purge_chunk, update_route};
-use dripline_store::route::{self, RouteDraft};
+use dripline_store::route::{self, CallbackChange, RouteDraft};
 use dripline_store::testing::factory::{ACTOR, Route, Scene};
 use uuid::Uuid;
 
@@ -79,7 +79,8 @@ async fn another_failover_waits_for_them() {
         failover: Some("second".to_owned()),
         ..RouteDraft::default()
     };
-    let update = update_route(pool, clock, scene.route_id, &draft, None, ACTOR);
+    let update =
+        update_route(pool, clock, scene.route_id, &draft, CallbackChange::Keep, None, ACTOR);
     assert_eq!(Box::pin(stage.beside_a_mark(update)).await.1.unwrap(), 2);
 }
 

@@ -5,6 +5,7 @@
 mod attempts;
 mod audit;
 mod audit_breaks;
+mod callbacks;
 mod closing;
 mod conflicts;
 mod contacts;
@@ -15,6 +16,7 @@ mod evidence;
 mod evidence_races;
 mod failover;
 mod gates;
+mod inbound;
 mod journey;
 mod listings;
 mod lost_answers;

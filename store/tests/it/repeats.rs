@@ -15,6 +15,7 @@ use dripline_store::ops::{
     repeat_attempts, start_referenced_attempts,
 };
 use dripline_store::testing::factory::{PRICE, Scene};
+use dripline_store::testing::route_of;
 use dripline_store::{audit, installation};
 use uuid::Uuid;
 
@@ -187,6 +188,7 @@ async fn a_receipt_under_the_key_is_heard_after_an_attempt_that_had_nothing_to_h
     give_up(pool, clock, &policy(), stage.id(), Uuid::new_v4(), &[retry]).await.unwrap();
     let installation = installation::id(pool).await.unwrap().simple();
     let receipt = [Receipt {
+        over: route_of(pool, id).await,
         of: ReceiptOf::Ours(format!("{installation}-{id}-0")),
         status: ReceiptStatus::Delivered,
         carrier_reference: None,
@@ -303,6 +305,7 @@ async fn a_receipt_under_the_key_is_of_all_attempts() {
     stage.repeat(&[again(&lost[0])]).await;
     let installation = installation::id(stage.pool()).await.unwrap().simple();
     let receipt = Receipt {
+        over: route_of(stage.pool(), lost[0].delivery_id).await,
         of: ReceiptOf::Ours(format!("{installation}-{}-0", lost[0].delivery_id)),
         status: dripline_domain::receipt::ReceiptStatus::Sent,
         carrier_reference: None,

@@ -12,7 +12,7 @@ use dripline_store::ops::{
     Closing, PostponeRequest, Repeat, StaleRepeat, Start, WaitsFor, pause_workflow, postpone,
     start_attempts, take_turn, update_route,
 };
-use dripline_store::route::{self, RouteDraft};
+use dripline_store::route::{self, CallbackChange, RouteDraft};
 use dripline_store::testing::factory::{
     ACTOR, Account, Contacts, Enrolment, PRICE, Route, Scene, Workflow,
 };
@@ -229,7 +229,9 @@ async fn who_waits_for_a_limit_that_is_lifted_may_leave_at_once() {
         price_per_segment: before.price_micros_per_segment,
         ..RouteDraft::default()
     };
-    update_route(stage.pool(), &stage.clock, route_id, &lifted, None, ACTOR).await.unwrap();
+    update_route(stage.pool(), &stage.clock, route_id, &lifted, CallbackChange::Keep, None, ACTOR)
+        .await
+        .unwrap();
     let (_, back) = stage.claim_due().await;
     assert_eq!(back.len(), 10 - PER_DAY as usize);
     assert_eq!(started(&mark(&stage, &back).await), back.len());

@@ -30,7 +30,7 @@ pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::
         .await
         .map_err(explain)?;
     let route = route::load(pool, route_id).await?.context("the new route is gone already")?;
-    out.data(&OneRoute { route, currency: account.currency, halts: vec![], paces: vec![] })?;
+    out.data(&OneRoute::new(route, account.currency, ctx))?;
     if !draft.throttle.is_limited() {
         documented_limits(&draft.name, documented).for_each(|line| out.note(&line));
     }

@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use dripline_store::ops::{UpdateRouteError, update_route};
-use dripline_store::route;
+use dripline_store::route::{self, CallbackChange};
 
 use super::draft;
 use super::report::OneRoute;
@@ -20,12 +20,16 @@ pub(crate) struct Args {
     /// Give it another name.
     #[arg(long, value_name = "NAME")]
     rename: Option<String>,
+    /// Give it another callback, for example since somebody else has learnt the old one. What is reported to that is
+    /// not heard any more, also of messages that have left already; a carrier whose console has it needs the new one.
+    #[arg(long)]
+    new_callback: bool,
     #[command(flatten)]
     draft: draft::Args,
 }
 
 pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::Result<Exit> {
-    if args.draft.is_empty() && args.rename.is_none() {
+    if args.draft.is_empty() && args.rename.is_none() && !args.new_callback {
         return Err(usage("say what to change, by --file or by flags")
             .hint("`dripline route edit --help` lists them")
             .into());
@@ -35,12 +39,13 @@ pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::
     let name = args.rename.or(Some(args.name));
     let mut draft = args.draft.draft(name, Some(&current))?;
     draft::check(&mut draft, ctx, &account).await?;
-    let pool = ctx.pool().await?;
-    update_route(pool, &ctx.clock, current.route_id, &draft, Some(current.revision), &ctx.actor)
+    let callback = if args.new_callback { CallbackChange::Renew } else { CallbackChange::Keep };
+    let (pool, clock, revision) = (ctx.pool().await?, &ctx.clock, Some(current.revision));
+    update_route(pool, clock, current.route_id, &draft, callback, revision, &ctx.actor)
         .await
         .map_err(explain)?;
     let route = route::load(pool, current.route_id).await?.context("the route is gone")?;
-    out.data(&OneRoute { route, currency: account.currency, halts: vec![], paces: vec![] })?;
+    out.data(&OneRoute::new(route, account.currency, ctx))?;
     Ok(Exit::Done)
 }
 

@@ -8,6 +8,7 @@ use dripline_store::sender_pace::SenderPace;
 use serde::Serialize;
 
 use super::halts;
+use crate::context::Context;
 use crate::money;
 use crate::output::Report;
 use crate::output::page::{Column, Page};
@@ -16,6 +17,9 @@ use crate::output::words::time;
 #[derive(Serialize)]
 pub(super) struct OneRoute {
     pub(super) route: Route,
+    /// Where its carrier reports to, with its secret part, when carriers can reach anybody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) callback: Option<String>,
     /// The account's, for the price.
     pub(super) currency: String,
     /// Since when and why workers hand nothing over to it.
@@ -24,6 +28,15 @@ pub(super) struct OneRoute {
     /// How far its senders have come, where they are throttled.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) paces: Vec<SenderPace>,
+}
+
+impl OneRoute {
+    /// Of a route of which nothing more is known.
+    pub(super) fn new(route: Route, currency: String, ctx: &Context) -> Self {
+        let public_url = ctx.settings.worker.webhooks.public_url.as_ref();
+        let callback = public_url.map(|url| url.callback(route.callback_token.expose()));
+        Self { route, callback, currency, halts: vec![], paces: vec![] }
+    }
 }
 
 impl Report for OneRoute {
@@ -38,7 +51,8 @@ impl Report for OneRoute {
             ("revision", route.revision.to_string()),
         ];
         let failover = route.failover.clone().map(|name| ("failover", name));
-        page.pairs(pairs.into_iter().chain(failover).chain(limits(route)));
+        let callback = self.callback.clone().map(|address| ("callback", address));
+        page.pairs(pairs.into_iter().chain(failover).chain(limits(route)).chain(callback));
         if let Some(since) = route.paused_at {
             let reason = route.paused_reason.as_deref().map(|reason| format!(": {reason}"));
             let since = since.format("%Y-%m-%d %H:%M:%S UTC");

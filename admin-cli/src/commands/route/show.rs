@@ -24,6 +24,6 @@ pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::
     } else {
         vec![]
     };
-    out.data(&OneRoute { route, currency: account.currency, halts, paces })?;
+    out.data(&OneRoute { halts, paces, ..OneRoute::new(route, account.currency, ctx) })?;
     Ok(Exit::Done)
 }

@@ -17,8 +17,8 @@ use dripline_store::ops::{
     pause_workflow, record_receipts, remove_contact, remove_contacts, repeat_attempts,
     resolve_unknown, top_up,
 };
-use dripline_store::testing::TestDatabase;
 use dripline_store::testing::factory::{self, ACTOR, Account, Contacts, Route};
+use dripline_store::testing::{TestDatabase, route_of};
 use dripline_store::{Pool, account, audit, installation, workflow};
 use proptest::sample::Index;
 use uuid::Uuid;
@@ -284,6 +284,7 @@ impl Play {
         // Under the key that every hand-over here has.
         let installation = installation::id(self.pool()).await.map_err(text)?.simple();
         let receipt = [Receipt {
+            over: route_of(self.pool(), waiting.delivery_id).await,
             of: ReceiptOf::Ours(format!("{installation}-{}-0", waiting.delivery_id)),
             status: ReceiptStatus::Sent,
             carrier_reference: None,
