@@ -8,6 +8,7 @@ use crate::bindings::webhook::WebhookPluginPre;
 use crate::bindings::webhook::dripline::plugin::{carrier_types as types, http as wire};
 use crate::bindings::webhook::exports::dripline::plugin::webhook as wit;
 use crate::carrier::{MOST_READ_FAILURES, go_on};
+use crate::egress::Redactor;
 use crate::error::PluginError;
 use crate::http::Header;
 use crate::message::{Attribute, Settings};
@@ -59,7 +60,7 @@ pub struct Receipt {
     pub status: ReceiptStatus,
     /// The carrier's code, when it did not arrive.
     pub code: Option<String>,
-    /// One sentence, with what may be a phone number masked.
+    /// One sentence, with what may be a phone number masked and without the route's secrets.
     pub text: Option<String>,
     /// Whatever else the plugin found.
     pub attributes: Vec<Attribute>,
@@ -134,6 +135,9 @@ pub(crate) fn read_hooks(
         .iter()
         .map(|(name, value)| types::Setting { name: name.clone(), value: value.clone() })
         .collect();
+    // A carrier may repeat a secret to us, which a plugin then sees, and may repeat in its turn.
+    let redactor = Redactor::new(setting.secrets);
+    let shown = |text: &str| masked(&redactor.redact_value(text.as_bytes()), REASON_CHARS);
     let mut session = Session::new(setting, |store| pre.instantiate(store));
     hooks
         .iter()
@@ -146,13 +150,13 @@ pub(crate) fn read_hooks(
                 Ok((read, store.data().keys.proved))
             })?;
             let heard = read.map_err(|rejection| HookError::Rejected {
-                code: masked(&rejection.code, REASON_CHARS),
-                text: masked(&rejection.text, REASON_CHARS),
+                code: shown(&rejection.code),
+                text: shown(&rejection.text),
             })?;
             if !proved && !unsigned {
                 return Err(HookError::Unproved { plugin: plugin() });
             }
-            Ok(heard_of(heard))
+            Ok(heard_of(heard, &shown))
         })
         .collect()
 }
@@ -173,7 +177,7 @@ fn attributes(attributes: Vec<types::Attribute>) -> Vec<Attribute> {
     attributes.into_iter().map(|a| Attribute { name: a.name, value: a.value }).collect()
 }
 
-fn heard_of(heard: wit::Heard) -> Heard {
+fn heard_of(heard: wit::Heard, shown: &dyn Fn(&str) -> String) -> Heard {
     let receipts = heard.receipts.into_iter().map(|receipt| Receipt {
         reference: receipt.reference,
         carrier_reference: receipt.carrier_reference,
@@ -183,8 +187,8 @@ fn heard_of(heard: wit::Heard) -> Heard {
             wit::Progress::Delivered => ReceiptStatus::Delivered,
             wit::Progress::Undelivered => ReceiptStatus::Undelivered,
         },
-        code: receipt.code.map(|code| masked(&code, REASON_CHARS)),
-        text: receipt.text.map(|text| masked(&text, REASON_CHARS)),
+        code: receipt.code.map(|code| shown(&code)),
+        text: receipt.text.map(|text| shown(&text)),
         attributes: attributes(receipt.attributes),
     });
     let inbound = heard.inbound.into_iter().map(|inbound| Inbound {

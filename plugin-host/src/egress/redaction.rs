@@ -58,7 +58,7 @@ impl Redactor {
     }
 
     /// The same for a header's value, which may not be UTF-8.
-    pub(super) fn redact_value(&self, value: &[u8]) -> String {
+    pub(crate) fn redact_value(&self, value: &[u8]) -> String {
         match &self.forms {
             Some(forms) if forms.is_match(value) => {
                 String::from_utf8_lossy(&forms.replace_all_bytes(value, &self.marks)).into_owned()

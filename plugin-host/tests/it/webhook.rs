@@ -135,6 +135,16 @@ async fn what_nothing_proves_is_believed_where_the_route_says_so() {
 }
 
 #[tokio::test]
+async fn a_secret_that_the_carrier_repeats_goes_no_further() {
+    let host = host(&[SIGNING]);
+    let hooks = vec![hook("gossip", &[("x-password", KEY)])];
+    let read = host.read_hooks(SIGNING, &settings(), &secrets(), hooks).await;
+    let receipt = &read[0].as_ref().unwrap().receipts[0];
+    assert_eq!(receipt.code.as_deref(), Some("[secret key]"));
+    assert_eq!(receipt.text.as_deref(), Some("[secret key]"));
+}
+
+#[tokio::test]
 async fn a_carrier_that_reports_nothing_says_so() {
     let host = host(&["keyed-carrier"]);
     let settings = Settings::new();
