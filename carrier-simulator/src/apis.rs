@@ -56,6 +56,8 @@ pub(crate) struct Submission {
     pub(crate) text: String,
     /// The client's own reference, where the API has a place for it.
     pub(crate) reference: Option<String>,
+    /// Where the client wants to hear how it ends, where that is understood.
+    pub(crate) callback: Option<String>,
 }
 
 /// What each API calls the mistakes that all of them refuse: a status, a numeric code or zero, and a name.

@@ -22,6 +22,14 @@
 //! uses = 100                  # a token is refused after so many requests
 //! only_the_last = true        # a new token ends all those before it; without it, they stay good
 //! fault = "error-before"      # no request for a token is answered otherwise: one that does not accept
+//!
+//! [reports]                   # without it, nothing is reported
+//! deliver_to = "127.0.0.1:80" # who is called, whatever host a message's callback names
+//! undelivered = "0017"        # numbers that end so get nothing
+//! times = 2                   # how often each report is made, 1 without it
+//! tries = 100                 # how often one is tried until it is answered with 2xx, 1 without it
+//! after_ms = 50               # before each try, 0 without it
+//! forged = true               # signs with a stranger's key
 //! ```
 
 use std::collections::HashMap;
@@ -31,6 +39,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::reports::ReportRules;
 use crate::tokens::TokenRules;
 
 /// What happens to one request.
@@ -147,6 +156,7 @@ struct PlanText {
     latency_ms: Option<[u64; 2]>,
     rules: Vec<RuleText>,
     tokens: TokensText,
+    reports: Option<ReportRules>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -194,6 +204,7 @@ pub struct FaultPlan {
     rules: Vec<Rule>,
     tokens: TokenRules,
     token_fault: Option<Fault>,
+    reports: Option<ReportRules>,
 }
 
 impl FaultPlan {
@@ -216,7 +227,8 @@ impl FaultPlan {
         let rules = rules.collect::<Result<_, _>>()?;
         let (tokens, token_fault) =
             plan.tokens.read().map_err(|reason| FaultPlanError::Tokens { reason })?;
-        Ok(Self { seed: plan.seed, latency_ms: plan.latency_ms, rules, tokens, token_fault })
+        let (seed, latency_ms, reports) = (plan.seed, plan.latency_ms, plan.reports);
+        Ok(Self { seed, latency_ms, rules, tokens, token_fault, reports })
     }
 
     /// How tokens behave.
@@ -227,6 +239,11 @@ impl FaultPlan {
     /// What goes wrong with every request for a token.
     pub fn token_fault(&self) -> Option<Fault> {
         self.token_fault
+    }
+
+    /// How the carrier reports on messages, if it does.
+    pub fn reports(&self) -> Option<&ReportRules> {
+        self.reports.as_ref()
     }
 
     /// What goes wrong with a message to `recipient`. `identity` is what chance is drawn from: the

@@ -11,6 +11,7 @@
 //! | [`messages`] | Twilio's API: what is asked for, what is refused and how, what an answer looks like |
 //! | [`segments`] | the simulator's own count |
 //! | [`faults`] | what goes wrong, when, and for whom |
+//! | [`reports`] | what the carrier tells afterwards, and its signatures |
 //! | [`tokens`] | tokens for a client's credentials |
 //! | [`log`] | what was decided, one JSON line a request; and reading it back |
 //! | [`server`] | connections, answers, stopping |
@@ -23,6 +24,10 @@
 //!
 //! * `GET /_simulator/stats` counts requests and decisions since the start.
 //! * `PUT /_simulator/faults` replaces the fault plan by the one in its body, in TOML.
+//! * `POST /_simulator/inbound` brings a message that somebody writes to the callback in its body.
+//!
+//! With `[reports]` in the fault plan, Twilio's, Telnyx' and Vonage's APIs report on each message that has a callback,
+//! and everything that they tell is signed.
 //!
 //! What other carriers have and Twilio has not, with the same form, judgement and faults:
 //!
@@ -51,6 +56,7 @@ mod apis;
 pub mod faults;
 pub mod log;
 pub mod messages;
+pub mod reports;
 pub mod segments;
 pub mod server;
 pub mod tokens;

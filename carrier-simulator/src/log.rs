@@ -26,7 +26,8 @@ pub struct LogEntry {
     /// before its text was read.
     pub segments: u32,
     /// `accept`, `refuse`, or the name of the fault; `replay` of what was taken under the same key before,
-    /// `look-up` of a question, `token` and `token-refused` of a request for one.
+    /// `look-up` of a question, `token` and `token-refused` of a request for one, `report` of
+    /// what the simulator told, with the status of the answer as its code.
     pub decision: String,
     /// The carrier's error code, when one was given.
     pub code: Option<u32>,

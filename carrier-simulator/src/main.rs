@@ -1,7 +1,7 @@
 //! The simulator as a process of its own.
 //!
-//! Prints one JSON line, `{"listening":"127.0.0.1:40123"}`, when it is ready, and stops at SIGTERM or
-//! SIGINT, or when its standard input ends if it was told to exit with its parent.
+//! Prints one JSON line, `{"listening":"127.0.0.1:40123","telnyx_public_key":"..."}`, when it is ready, and stops at
+//! SIGTERM or SIGINT, or when its standard input ends if it was told to exit with its parent.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -12,6 +12,7 @@ use anyhow::Context;
 use clap::Parser;
 use dripline_carrier_simulator::faults::FaultPlan;
 use dripline_carrier_simulator::messages::Account;
+use dripline_carrier_simulator::reports::telnyx_public_key;
 use dripline_carrier_simulator::server::{Options, Simulator};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
@@ -82,10 +83,14 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).context("failed to await SIGINT")?;
 
     let log = arguments.log;
+    let telnyx_public_key = telnyx_public_key(&account);
     let simulator = Simulator::bind(Options { listen: arguments.listen, log, account, faults })
         .await
         .with_context(|| format!("failed to listen on {}", arguments.listen))?;
-    let ready = serde_json::json!({ "listening": simulator.local_addr()?.to_string() });
+    let ready = serde_json::json!({
+        "listening": simulator.local_addr()?.to_string(),
+        "telnyx_public_key": telnyx_public_key,
+    });
     writeln!(std::io::stdout(), "{ready}").context("failed to say that the simulator is ready")?;
 
     let stop = async {

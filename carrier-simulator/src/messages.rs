@@ -52,7 +52,8 @@ pub struct Form<'a> {
     pub messaging_service_sid: Cow<'a, str>,
     /// The text.
     pub body: Cow<'a, str>,
-    status_callback: Cow<'a, str>,
+    /// Where the client wants to hear how it ends.
+    pub status_callback: Cow<'a, str>,
 }
 
 /// Why a request is refused.

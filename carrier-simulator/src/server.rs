@@ -4,6 +4,7 @@ mod answer;
 mod beyond;
 mod control;
 mod oauth;
+mod telling;
 
 use std::io;
 use std::net::SocketAddr;
@@ -148,7 +149,7 @@ async fn connection(stream: TcpStream, carrier: Arc<Carrier>, mut stopped: watch
 
 impl Carrier {
     async fn respond(
-        &self,
+        self: &Arc<Self>,
         request: Request<Body>,
         reset: &watch::Sender<()>,
     ) -> io::Result<Response<AnswerBody>> {
@@ -184,6 +185,9 @@ impl Carrier {
         let plan = self.plan();
         let incoming = Incoming { body: &body, ..incoming };
         let decided = self.decide(&plan, (door, account), &incoming, &body)?;
+        if let Some(taken) = &decided.taken {
+            self.report(door, &decided.message, taken);
+        }
         // From here on the client may go away: what was decided is written down.
         if !decided.latency.is_zero() {
             tokio::time::sleep(decided.latency).await;
@@ -257,12 +261,13 @@ impl Carrier {
             sid: created.map(|created| created.sid.clone()),
             accepted: created.is_some() && !replayed,
         })?;
-        let taken = created.filter(|_| !replayed);
-        if let Some(taken) = taken {
+        let taken = created.filter(|_| !replayed).cloned();
+        if let Some(taken) = &taken {
             self.memory.remember(door, (headers, reference), body, taken);
         }
-        self.counters.count(decision, taken.map(|created| created.segments));
-        Ok(Decided { fault, outcome, latency: plan.latency(&identity) })
+        self.counters.count(decision, taken.as_ref().map(|created| created.segments));
+        let latency = plan.latency(&identity);
+        Ok(Decided { fault, outcome, latency, message, taken })
     }
 
     /// What the request asks to send, as far as it says, and its segments when nothing is wrong with it.
@@ -290,6 +295,7 @@ impl Carrier {
             from: form.sender().to_owned(),
             text: String::new(),
             reference: reference.map(str::to_owned),
+            callback: Some(form.status_callback.to_string()).filter(|url| !url.is_empty()),
         };
         let admitted = match door {
             Door::Tokened => self.admit_token(account, request.headers),
@@ -321,6 +327,9 @@ struct Decided {
     fault: Option<Fault>,
     outcome: Result<Created, Refusal>,
     latency: Duration,
+    message: Submission,
+    /// What was taken now, and not before under the same key.
+    taken: Option<Created>,
 }
 
 #[derive(Clone, Debug)]

@@ -124,6 +124,7 @@ pub(super) fn read(request: &Incoming<'_>) -> Result<(Submission, Mistakes), Ref
         from,
         text,
         reference: given(at(&value, "/Context/reference")),
+        callback: None,
     };
     Ok((submission, MISTAKES))
 }

@@ -36,6 +36,7 @@ pub(super) fn read(request: &Incoming<'_>) -> Result<(Submission, Mistakes), Ref
         from: String::new(),
         text: at(&value, "/body/text/text"),
         reference: given(at(&value, "/reference")),
+        callback: None,
     };
     Ok((submission, MISTAKES))
 }

@@ -46,6 +46,7 @@ pub(super) fn read(request: &Incoming<'_>) -> Result<(Submission, Mistakes), Ref
         from: if digits && from.len() > 6 { plus(&from) } else { from },
         text: at(&value, "/messages/0/content/text"),
         reference: given(id),
+        callback: None,
     };
     Ok((submission, MISTAKES))
 }

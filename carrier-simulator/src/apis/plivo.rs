@@ -23,6 +23,7 @@ pub(super) fn read(request: &Incoming<'_>) -> Result<(Submission, Mistakes), Ref
         from: if digits && from.len() > 6 { plus(&from) } else { from },
         text: at(&value, "/text"),
         reference: text(request.headers, "x-dripline-reference").map(str::to_owned),
+        callback: None,
     };
     Ok((submission, MISTAKES))
 }

@@ -38,6 +38,7 @@ pub(super) fn read(request: &Incoming<'_>) -> Result<(Submission, Mistakes), Ref
         from: at(&value, "/from"),
         text: at(&value, "/body"),
         reference: given(at(&value, "/client_reference")),
+        callback: None,
     };
     Ok((submission, MISTAKES))
 }

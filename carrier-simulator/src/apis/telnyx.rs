@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Incoming, Mistakes, Submission, at, json as body, text};
+use super::{Incoming, Mistakes, Submission, at, given, json as body, text};
 use crate::messages::Refusal;
 
 const MISTAKES: Mistakes = Mistakes {
@@ -33,6 +33,7 @@ pub(super) fn read(request: &Incoming<'_>) -> Result<(Submission, Mistakes), Ref
         from: if from.is_empty() && !profile.is_empty() { "pool".to_owned() } else { from },
         text: at(&value, "/text"),
         reference: text(request.headers, "x-dripline-reference").map(str::to_owned),
+        callback: given(at(&value, "/webhook_url")),
     };
     Ok((submission, MISTAKES))
 }

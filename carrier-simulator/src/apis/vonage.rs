@@ -34,6 +34,7 @@ pub(super) fn read(request: &Incoming<'_>) -> Result<(Submission, Mistakes), Ref
         from: if digits && from.len() > 6 { plus(&from) } else { from },
         text: at(&value, "/text"),
         reference: given(at(&value, "/client_ref")),
+        callback: given(at(&value, "/webhook_url")),
     };
     if submission.reference.as_ref().is_some_and(|reference| reference.len() > 100) {
         return Err(Refusal::named(422, 1450, "Invalid client reference", "client_ref"));

@@ -72,6 +72,7 @@ impl Carrier {
         }
         let (head, body) = request.into_parts();
         match (head.method, head.uri.path()) {
+            (Method::POST, "/_simulator/inbound") => self.write(body).await,
             (Method::GET, "/_simulator/stats") => Ok(json(&self.counters.stats())),
             (Method::PUT, "/_simulator/faults") => {
                 let body = match read(body).await? {
