@@ -129,6 +129,8 @@ pub(crate) async fn deliver(
         installed: Arc::default(),
         plugin_log: Arc::new(PluginLog::new(lab.clock.clone())),
         wire,
+        public_url: None,
+        listener: None,
         journal,
         stop: stop.clone(),
     };

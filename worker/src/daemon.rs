@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use apalis::prelude::{Data, Monitor, ParallelizeExt, WorkerBuilder};
+use dripline_config::PublicUrl;
 use dripline_domain::breaker::BreakerPolicy;
 use dripline_domain::clock::Clock;
 use dripline_domain::retry::RetryPolicy;
@@ -25,6 +26,7 @@ use crate::outage::Outage;
 use crate::plugin_log::{self, PluginLog};
 use crate::queue::{Claims, Queue, QueueFailure, QueueOptions, TicketBackend};
 use crate::sweeps::{self, SweepOptions};
+use crate::webhooks::{self, Listener, WebhookOptions};
 
 /// What the daemon is made from.
 #[derive(Clone, Debug)]
@@ -41,6 +43,10 @@ pub struct Parts {
     pub plugin_log: Arc<PluginLog>,
     /// The way out.
     pub wire: Arc<dyn Wire>,
+    /// How carriers reach whoever listens for them.
+    pub public_url: Option<PublicUrl>,
+    /// Where this process listens for them, if it does.
+    pub listener: Option<Arc<Listener>>,
     /// Where journals are.
     pub journal: JournalOptions,
     /// Stops the daemon.
@@ -64,12 +70,15 @@ pub struct DaemonOptions {
     pub database_timeout: Duration,
     /// How the sweeps run.
     pub sweeps: SweepOptions,
+    /// What carriers that call may take.
+    pub webhooks: WebhookOptions,
 }
 
 /// A registered worker that has not begun to claim.
 #[derive(Debug)]
 pub struct Daemon {
     registration: Registration,
+    listener: Option<Arc<Listener>>,
     environment: Arc<Environment>,
     options: DaemonOptions,
 }
@@ -86,8 +95,18 @@ pub enum Ended {
 impl Daemon {
     /// Registers this process under a fresh name. Waits for the database if it has to.
     pub async fn register(parts: Parts, options: DaemonOptions) -> anyhow::Result<Self> {
-        let Parts { pool, clock, plugins, installed, plugin_log, wire, journal: journals, stop } =
-            parts;
+        let Parts {
+            pool,
+            clock,
+            plugins,
+            installed,
+            plugin_log,
+            wire,
+            public_url,
+            listener,
+            journal: journals,
+            stop,
+        } = parts;
         let stop = stop.child();
         let outage = Arc::new(Outage::new(stop.clone(), options.database_timeout));
         let installation_id = outage
@@ -118,10 +137,11 @@ impl Daemon {
             plugins,
             installed,
             plugin_log,
+            public_url,
             wire,
             batches: options.batches,
         };
-        Ok(Self { registration, environment: Arc::new(environment), options })
+        Ok(Self { registration, listener, environment: Arc::new(environment), options })
     }
 
     /// The worker's name: host, process id and a fresh id.
@@ -131,11 +151,14 @@ impl Daemon {
 
     /// Works until it is stopped, and then until everything begun is settled.
     pub async fn run(self) -> anyhow::Result<Ended> {
-        let Self { registration, environment, options } = self;
+        let Self { registration, listener, environment, options } = self;
         let name = registration.name.clone();
         let queue = Arc::new(Queue::new(registration, &environment, options.queue));
         let deliver = Arc::new(Deliver::start(environment.clone()));
         let sweeps = sweeps::start(&environment, &deliver, options.sweeps);
+        let listening = listener.map(|listener| {
+            tokio::spawn(webhooks::serve(listener, &environment, &deliver, options.webhooks))
+        });
         // Longer than the queue: what is finished after the stop is logged too.
         let (running, end) = oneshot::channel();
         let writing = tokio::spawn(plugin_log::write_down(environment.clone(), end));
@@ -156,6 +179,9 @@ impl Daemon {
         };
         monitor.run_with_signal(stopping).await.context("run the queue")?;
         drop(sweeps);
+        if let Some(listening) = listening {
+            listening.await.context("answer carriers")?;
+        }
         drop(running);
         writing.await.context("write down what plugins log")?;
         environment.journal.clone().close().await;

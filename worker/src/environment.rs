@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use dripline_config::PublicUrl;
 use dripline_domain::breaker::BreakerPolicy;
 use dripline_domain::clock::Clock;
 use dripline_domain::ids::WorkerId;
@@ -50,6 +51,8 @@ pub struct Environment {
     pub installed: Arc<Installed>,
     /// What they log, until it is written down.
     pub plugin_log: Arc<PluginLog>,
+    /// How carriers reach whoever listens for them; `None`: they are told of no address.
+    pub public_url: Option<PublicUrl>,
     /// The one HTTP door, or what stands in for it in a bench.
     pub wire: Arc<dyn Wire>,
     /// How large batches may grow and how many may run at once.

@@ -2,7 +2,7 @@
 //! deliveries they name.
 //!
 //! Layout: [`queue`] is our apalis backend, [`jobs`] holds its handlers, [`sweeps`] the periodic
-//! repairs, [`journal`] what outlives the process and the database's outages, [`plugin_log`] what plugins log, [`batch`] the natural batching that every stage of a handler uses. [`outage`] repeats
+//! repairs, [`journal`] what outlives the process and the database's outages, [`plugin_log`] what plugins log, [`webhooks`] hears what carriers report, [`batch`] the natural batching that every stage of a handler uses. [`outage`] repeats
 //! what a lost database did not answer, [`lifecycle`] stops in three levels, [`environment`] is
 //! what a handler may touch, and [`daemon`] puts all of it together.
 //!
@@ -26,3 +26,4 @@ pub mod plugin_log;
 pub mod queue;
 pub mod sweeps;
 pub mod telemetry;
+pub mod webhooks;

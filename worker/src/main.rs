@@ -16,6 +16,7 @@ use dripline_worker::daemon::{Daemon, Ended, Parts};
 use dripline_worker::installed::Installed;
 use dripline_worker::lifecycle::{Stop, StopSignals};
 use dripline_worker::plugin_log::PluginLog;
+use dripline_worker::webhooks::{Listener, MOST_CONNECTIONS};
 use dripline_worker::{clock, open_files, options, telemetry};
 
 /// After everything was abandoned, how long the rest of the process may take to notice.
@@ -62,8 +63,10 @@ fn main() -> ExitCode {
 async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let settings = dripline_config::load(arguments.config.as_deref(), std::env::vars_os())?;
     telemetry::start(settings.telemetry.format, &settings.telemetry.filter)?;
+    let callers = if settings.worker.webhooks.listen.is_some() { MOST_CONNECTIONS } else { 0 };
     open_files::make_room(
-        settings.worker.concurrency as u64 + u64::from(settings.database.max_connections),
+        (settings.worker.concurrency + callers) as u64
+            + u64::from(settings.database.max_connections),
     )?;
     let signals = StopSignals::listen().context("listen to stop signals")?;
     let stop = Stop::new();
@@ -81,6 +84,12 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
 async fn work(arguments: &Arguments, settings: &Settings, stop: Stop) -> anyhow::Result<()> {
     let clock = clock::start();
+    // First: whoever cannot listen should not have begun anything.
+    let webhooks = &settings.worker.webhooks;
+    let listener = match webhooks.listen {
+        Some(address) => Some(Arc::new(Listener::bind(address).await?)),
+        None => None,
+    };
     let pool = connect(settings).await?;
     check_schema(&pool, arguments.migrate).await?;
     let plugin_log = Arc::new(PluginLog::new(clock.clone()));
@@ -93,13 +102,15 @@ async fn work(arguments: &Arguments, settings: &Settings, stop: Stop) -> anyhow:
         plugin_log,
         wire: Arc::new(Egress::new(options::egress(&settings.worker))),
         journal: options::journal(settings),
+        public_url: webhooks.public_url.clone(),
+        listener: listener.clone(),
         clock,
         stop: stop.clone(),
     };
     while !stop.is_finishing() {
         let options = options::daemon(&settings.worker);
         let daemon = Daemon::register(parts.clone(), options).await?;
-        announce(daemon.name());
+        announce(daemon.name(), listener.as_deref());
         match daemon.run().await? {
             Ended::Stopped => break,
             Ended::Buried => tracing::warn!("going on under a new name"),
@@ -176,9 +187,14 @@ async fn load_plugins(
 
 /// One line of JSON on standard output, for whoever started us and waits. Nobody may be left to
 /// read it, which is no reason not to work.
-fn announce(name: &str) {
+fn announce(name: &str, listener: Option<&Listener>) {
     tracing::info!(worker = name, "worker ready");
-    let line = serde_json::json!({ "ready": true, "worker": name });
+    let mut line = serde_json::json!({ "ready": true, "worker": name });
+    if let Some(listener) = listener {
+        let address = listener.address().to_string();
+        tracing::info!(address, "listening for what carriers report");
+        line["webhooks"] = address.into();
+    }
     let mut stdout = std::io::stdout().lock();
     if let Err(error) = writeln!(stdout, "{line}").and_then(|()| stdout.flush()) {
         tracing::debug!(%error, "nobody reads standard output");

@@ -16,6 +16,7 @@ use crate::journal::JournalOptions;
 use crate::queue::QueueOptions;
 use crate::sweeps::SweepOptions;
 use crate::sweeps::unknown_deliveries::UnknownOptions;
+use crate::webhooks::WebhookOptions;
 
 /// Where batching pays most: larger transactions hold their locks longer and gain nothing.
 const DATABASE_BATCH: usize = 500;
@@ -50,6 +51,11 @@ pub fn daemon(worker: &Worker) -> DaemonOptions {
                 deadline: worker.unknown_deadline(),
                 send_timeout: worker.send_timeout(),
             },
+        },
+        webhooks: WebhookOptions {
+            max_requests: worker.webhooks.max_requests,
+            max_body_bytes: saturate(worker.webhooks.max_body_bytes()),
+            timeout: worker.webhooks.timeout(),
         },
     }
 }

@@ -27,6 +27,7 @@ mod build;
 mod by_route;
 pub(crate) mod divide;
 mod failover;
+mod hear;
 mod lane;
 mod load;
 mod mark;
@@ -40,6 +41,8 @@ mod unknown;
 use breakers::Breakers;
 use build::Build;
 use failover::choose;
+use hear::Hear;
+pub(crate) use hear::Unheard;
 use load::Load;
 use mark::Mark;
 use render::Render;
@@ -60,6 +63,7 @@ pub struct Deliver {
     mark: Mark,
     send: Send,
     settle: Settle,
+    hear: Hear,
 }
 
 /// How often a delivery looks whether its paused route runs again, in case that nobody wakes it.
@@ -145,6 +149,7 @@ impl Deliver {
             mark: Mark::start(&environment),
             send: Send::start(&environment),
             settle: Settle::start(&environment),
+            hear: Hear::start(),
             environment,
         }
     }

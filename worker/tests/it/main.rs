@@ -22,3 +22,4 @@ mod throttles;
 mod tickets;
 mod tokens;
 mod unknown;
+mod webhooks;

@@ -26,7 +26,7 @@ use tempfile::TempDir;
 pub(crate) const ACCOUNT_SID: &str = "AC00000000000000000000000000000001";
 /// The route whose carrier plugin does what the text says.
 pub(crate) const HOSTILE: &str = "hostile";
-const AUTH_TOKEN: &str = "the-auth-token-of-the-tests";
+pub(crate) const AUTH_TOKEN: &str = "the-auth-token-of-the-tests";
 /// Long enough for a loaded machine; nothing waits for it when all is well.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 
@@ -231,6 +231,24 @@ impl Stage {
         self.psql(query).trim().parse().unwrap()
     }
 
+    /// The same, where it says a text.
+    pub(crate) fn text(&self, query: &str) -> String {
+        self.psql(query).trim().to_owned()
+    }
+
+    /// Waits until a query with one row and one column says that number.
+    pub(crate) async fn wait_for_number(&self, query: &str, number: i64) {
+        let started = Instant::now();
+        loop {
+            let found = self.number(query);
+            if found == number {
+                return;
+            }
+            assert!(started.elapsed() < PATIENCE, "{query}: waited for {number}, found {found}");
+            pause().await;
+        }
+    }
+
     fn psql(&self, statement: &str) -> String {
         let output = psql().args(["-qAt", "-c", statement, &self.psql_url()]).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -316,6 +334,8 @@ pub(crate) struct Simulator {
     address: String,
     log: PathBuf,
     faults: PathBuf,
+    /// The key by which what it tells as Telnyx is checked.
+    pub(crate) telnyx_public_key: String,
     // The simulator ends when this does.
     _stdin: ChildStdin,
 }
@@ -344,8 +364,9 @@ impl Simulator {
             .expect("the simulator has been built");
         let ready = first_line(process.stdout.take().unwrap());
         let address = ready["listening"].as_str().unwrap().to_owned();
+        let telnyx_public_key = ready["telnyx_public_key"].as_str().unwrap().to_owned();
         let stdin = process.stdin.take().unwrap();
-        Self { process, address, log, faults, _stdin: stdin }
+        Self { process, address, log, faults, telnyx_public_key, _stdin: stdin }
     }
 
     /// It is gone: connections to it are refused.
@@ -368,6 +389,10 @@ impl Simulator {
 
     pub(crate) fn origin(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        &self.address
     }
 
     pub(crate) fn log(&self) -> Vec<LogEntry> {
@@ -415,12 +440,20 @@ impl WorkerCommand {
         self
     }
 
+    /// Starts it where it must not become ready. Gives what it said.
+    pub(crate) fn fails(mut self) -> String {
+        let output = self.0.output().unwrap();
+        assert!(!output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    }
+
     /// Starts it and waits until it says that it is ready.
     pub(crate) fn start(mut self) -> Worker {
         let mut process = self.0.spawn().unwrap();
         let log = Log::collect(process.stderr.take().unwrap());
         let ready = first_line(process.stdout.take().unwrap());
-        let mut worker = Worker { process, log };
+        let webhooks = ready["webhooks"].as_str().map(str::to_owned);
+        let mut worker = Worker { process, log, webhooks };
         assert_eq!(ready["ready"], Value::Bool(true), "{}", worker.describe());
         worker
     }
@@ -430,9 +463,15 @@ impl WorkerCommand {
 pub(crate) struct Worker {
     process: Child,
     log: Log,
+    webhooks: Option<String>,
 }
 
 impl Worker {
+    /// Where it listens for carriers.
+    pub(crate) fn webhooks(&self) -> String {
+        self.webhooks.clone().unwrap()
+    }
+
     /// SIGKILL.
     pub(crate) fn kill(&mut self) {
         self.process.kill().unwrap();

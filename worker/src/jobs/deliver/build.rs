@@ -50,12 +50,13 @@ impl Build {
         text: String,
         permit: Permit,
     ) -> Result<(Prepared, Permit), Outcome> {
+        let reference = self.reference(delivery, route);
         let message = Outgoing {
-            reference: self.reference(delivery, route),
+            callback_url: route.callback_url(&reference),
+            reference,
             sender: route.sender(delivery.contact_id).to_owned(),
             recipient: delivery.phone.as_str().to_owned(),
             text,
-            callback_url: None,
         };
         let built = self.batcher.call((route.clone(), message)).await;
         crash_point!("build-done");

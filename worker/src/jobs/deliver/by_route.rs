@@ -4,8 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use dripline_plugin_host::CallError;
-use dripline_plugin_host::PluginError;
+use dripline_plugin_host::{CallError, PluginError};
 
 use super::routes::ReadyRoute;
 
@@ -17,10 +16,12 @@ pub(super) struct Group<Q> {
 }
 
 /// The answers to a batch, in its order.
-pub(super) struct Answers<A>(Vec<Option<Result<A, CallError>>>);
+pub(super) struct Answers<A, E = CallError>(Vec<Option<Result<A, E>>>);
 
 /// Splits a batch by route.
-pub(super) fn by_route<Q, A>(batch: Vec<(Arc<ReadyRoute>, Q)>) -> (Vec<Group<Q>>, Answers<A>) {
+pub(super) fn by_route<Q, A, E>(
+    batch: Vec<(Arc<ReadyRoute>, Q)>,
+) -> (Vec<Group<Q>>, Answers<A, E>) {
     let answers = std::iter::repeat_with(|| None).take(batch.len()).collect();
     let mut groups: Vec<Group<Q>> = Vec::new();
     let mut known: HashMap<*const ReadyRoute, usize> = HashMap::new();
@@ -42,17 +43,17 @@ impl<Q> Group<Q> {
     }
 }
 
-impl<A> Answers<A> {
+impl<A, E: From<PluginError>> Answers<A, E> {
     /// Puts the answers to a group's requests where they belong.
-    pub(super) fn fill<Q>(&mut self, group: &Group<Q>, answers: Vec<Result<A, CallError>>) {
+    pub(super) fn fill<Q>(&mut self, group: &Group<Q>, answers: Vec<Result<A, E>>) {
         for (place, answer) in group.places.iter().zip(answers) {
             self.0[*place] = Some(answer);
         }
     }
 
     /// All answers. One that the host did not give is an error of the host.
-    pub(super) fn finish(self) -> Vec<Result<A, CallError>> {
-        let missing = || Err(CallError::Plugin(PluginError::HostStopped));
+    pub(super) fn finish(self) -> Vec<Result<A, E>> {
+        let missing = || Err(PluginError::HostStopped.into());
         self.0.into_iter().map(|answer| answer.unwrap_or_else(missing)).collect()
     }
 }

@@ -1,6 +1,7 @@
 //! Routes as a worker needs them, kept by id and revision.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -25,7 +26,6 @@ use crate::environment::Environment;
 use crate::outage::Unanswered;
 
 /// A route with everything resolved that a message needs.
-#[derive(Debug)]
 pub(super) struct ReadyRoute {
     pub(super) route_id: RouteId,
     pub(super) carrier: String,
@@ -46,6 +46,8 @@ pub(super) struct ReadyRoute {
     pub(super) lane: Lane,
     /// Of a carrier that fetches tokens.
     pub(super) tokens: Option<Arc<Tokens>>,
+    /// Where its carrier may report to, with its secret part.
+    callback: Option<String>,
     rules: SegmentRules,
     /// The state of the plugins that it was made with.
     plugin_changes: u64,
@@ -163,8 +165,11 @@ impl Routes {
         };
         let grant = Grant::new(&manifest, &settings, &rights)
             .map_err(|error| Reason::new("route_origins", error.to_string()))?;
+        let token = route.callback_token.expose();
+        let public_url = self.environment.public_url.as_ref();
         Ok(ReadyRoute {
             route_id: route.route_id,
+            callback: public_url.map(|url| url.callback(token)),
             settings,
             grant,
             revision: route.revision,
@@ -196,7 +201,24 @@ fn read_secrets(route: &Route) -> Result<Secrets, Reason> {
     Ok(secrets)
 }
 
+/// Shows neither its settings nor its callback, which is a secret.
+impl fmt::Debug for ReadyRoute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReadyRoute")
+            .field("route_id", &self.route_id)
+            .field("carrier", &self.carrier)
+            .field("revision", &self.revision)
+            .finish_non_exhaustive()
+    }
+}
+
 impl ReadyRoute {
+    /// Where the carrier may report on the message with this reference of ours. The address names it: not every carrier
+    /// gives a reference back, and its own id of a message is not known yet, or never, where its answer is late or lost.
+    pub(super) fn callback_url(&self, reference: &str) -> Option<String> {
+        self.callback.as_ref().map(|callback| format!("{callback}/{reference}"))
+    }
+
     /// From whom the contact hears.
     pub(super) fn sender(&self, contact_id: ContactId) -> &str {
         sender::of_contact(&self.senders, contact_id).unwrap_or_default()
