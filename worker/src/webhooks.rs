@@ -5,7 +5,8 @@
 //! and hearing a thing twice changes nothing.
 //!
 //! Layout: `listener` is the place, `server` the connections, `endpoint` the story of one request, `callbacks` finds whose
-//! address was called, `told` is what was heard in the store's words, and `records` writes it down in batches.
+//! address was called, `told` is what was heard in the store's words, `records` writes it down in batches, and `complaints` keeps what goes wrong
+//! from filling the log.
 //!
 //! What strangers can do is bounded: without a route's token they cost a connection for a while and a share of one query;
 //! no plugin runs and no body is kept. What callers send is never logged, and neither is the address that they called.
@@ -17,6 +18,7 @@ use crate::environment::Environment;
 use crate::jobs::deliver::Deliver;
 
 mod callbacks;
+mod complaints;
 mod endpoint;
 mod listener;
 mod records;

@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 
 use super::WebhookOptions;
 use super::callbacks::Callbacks;
+use super::complaints::Complaints;
 use super::records::{Records, Unrecorded};
 use super::told::{Nonsense, Told};
 use crate::environment::Environment;
@@ -110,6 +111,7 @@ pub(super) struct Endpoint {
     /// What carriers call, as their signatures cover it.
     public_url: Option<PublicUrl>,
     room: Semaphore,
+    complaints: Complaints,
     options: WebhookOptions,
 }
 
@@ -157,6 +159,7 @@ impl Endpoint {
             records: Records::start(environment, options.timeout),
             public_url: environment.public_url.clone(),
             room: Semaphore::new(options.max_requests.max(1)),
+            complaints: Complaints::default(),
             options,
         }
     }
@@ -200,7 +203,11 @@ impl Endpoint {
         let heard = tokio::time::timeout(self.options.timeout, self.deliver.hear(&callback, hook));
         let heard = match heard.await {
             Ok(Ok(heard)) => heard,
-            Ok(Err(unheard)) => return Err(unheard_as(&callback, &unheard)),
+            Ok(Err(unheard)) => {
+                let answer = unheard_as(&unheard);
+                self.complain(&callback, &unheard, answer);
+                return Err(answer);
+            }
             Err(_) => return Err(Answer::Later),
         };
         self.record(&callback, address.reference, heard).await
@@ -218,6 +225,25 @@ impl Endpoint {
             // Whoever went away reads no answer.
             Ok(Err(_)) => Err(Answer::NotUnderstood),
             Err(_) => Err(Answer::Slow),
+        }
+    }
+
+    /// A line for people. Whoever called has the callback's token: it is the carrier and its route is not set up for
+    /// reports, or somebody else who has learnt it.
+    fn complain(&self, callback: &Callback, unheard: &Unheard, answer: Answer) {
+        let said = match unheard {
+            Unheard::Interrupted => return,
+            Unheard::Unusable(reason) => reason.to_string(),
+            Unheard::Hook(error) => error.to_string(),
+        };
+        let (route_id, status) = (callback.route_id, answer.status().as_u16());
+        if let Some(untold) = self.complaints.untold(route_id, status) {
+            // A plugin may repeat its caller.
+            let said = said.escape_debug();
+            tracing::warn!(
+                route.id = %route_id, status, more_before = untold,
+                "a request to a route's callback is not heard: {said}"
+            );
         }
     }
 
@@ -258,41 +284,20 @@ fn headers(headers: &HeaderMap) -> Vec<Header> {
     headers.iter().filter_map(header).collect()
 }
 
-/// What is answered to a request of which nothing is known, and a line for people. The caller has the callback's token: it
-/// is the carrier, somebody who has its token, or a route that is not set up.
-fn unheard_as(callback: &Callback, unheard: &Unheard) -> Answer {
-    /// A code by which plugins say that a request is no report at all.
+/// What is answered to a request of which nothing is known.
+fn unheard_as(unheard: &Unheard) -> Answer {
+    /// The code by which plugins say that a request is no report at all.
     const NOT_UNDERSTOOD: &str = "not-understood";
-    let route_id = callback.route_id;
     match unheard {
-        Unheard::Interrupted => Answer::Later,
-        Unheard::Unusable(reason) => {
-            tracing::warn!(route.id = %route_id, %reason, "a route cannot hear its carrier");
-            Answer::Later
+        Unheard::Interrupted | Unheard::Unusable(_) => Answer::Later,
+        Unheard::Hook(HookError::Plugin(_)) => Answer::Failed,
+        Unheard::Hook(HookError::Rejected { code, .. }) if code == NOT_UNDERSTOOD => {
+            Answer::NotUnderstood
         }
-        Unheard::Hook(error) => {
-            let said = error.to_string();
-            // What a plugin says may repeat the caller.
-            let said = said.escape_debug();
-            match error {
-                HookError::Plugin(_) => {
-                    tracing::warn!(route.id = %route_id, "a carrier's request was not read: {said}");
-                    Answer::Failed
-                }
-                HookError::Rejected { code, .. } => {
-                    tracing::warn!(route.id = %route_id, "a request to a route's callback: {said}");
-                    if code == NOT_UNDERSTOOD { Answer::NotUnderstood } else { Answer::NotBelieved }
-                }
-                HookError::Unproved { .. } => {
-                    tracing::warn!(route.id = %route_id, "a request to a route's callback: {said}");
-                    Answer::NotBelieved
-                }
-                HookError::NoWebhook { .. } => {
-                    tracing::warn!(route.id = %route_id, "a request to a route's callback: {said}");
-                    Answer::Nowhere
-                }
-            }
+        Unheard::Hook(HookError::Rejected { .. } | HookError::Unproved { .. }) => {
+            Answer::NotBelieved
         }
+        Unheard::Hook(HookError::NoWebhook { .. }) => Answer::Nowhere,
     }
 }
 
