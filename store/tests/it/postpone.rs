@@ -12,6 +12,7 @@ use dripline_store::ops::{
     Closing, GiveUp, GiveUpRequest, PostponeRequest, WaitsFor, give_up, pause_route,
     pause_workflow, postpone, reopen_route, update_route,
 };
+use dripline_store::route::CallbackChange;
 use dripline_store::route_halt::{self, NewHalt};
 use dripline_store::testing::factory::{ACTOR, Enrolment, Scene, Workflow, step};
 use dripline_store::{queue, sweep};
@@ -188,7 +189,9 @@ async fn what_waits_and_what_wakes_it_may_meet_in_either_order() {
             if is_pause {
                 reopen_route(pool, clock, route_id, ACTOR).await.unwrap();
             } else {
-                update_route(pool, clock, route_id, &limits, None, ACTOR).await.unwrap();
+                update_route(pool, clock, route_id, &limits, CallbackChange::Keep, None, ACTOR)
+                    .await
+                    .unwrap();
             }
         };
         let waits = async {
@@ -225,7 +228,9 @@ async fn who_changes_a_route_does_not_wait_for_what_is_put_off_without_end() {
         for _ in 0..5 {
             pause_route(pool, clock, route_id, None, ACTOR).await.unwrap();
             reopen_route(pool, clock, route_id, ACTOR).await.unwrap();
-            update_route(pool, clock, route_id, &limits, None, ACTOR).await.unwrap();
+            update_route(pool, clock, route_id, &limits, CallbackChange::Keep, None, ACTOR)
+                .await
+                .unwrap();
         }
         is_over.store(true, Ordering::Relaxed);
     };
