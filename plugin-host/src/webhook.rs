@@ -49,6 +49,20 @@ pub struct Heard {
     pub inbound: Vec<Inbound>,
 }
 
+impl Heard {
+    /// The same without secrets, to be kept: a carrier may repeat one to us, which a plugin then sees and may repeat in
+    /// its turn, as a reason why a message did not arrive.
+    #[must_use]
+    pub fn redacted(mut self, redactor: &Redactor) -> Self {
+        for receipt in &mut self.receipts {
+            for said in [&mut receipt.code, &mut receipt.text].into_iter().flatten() {
+                *said = redactor.redact_value(said.as_bytes());
+            }
+        }
+        self
+    }
+}
+
 /// What a carrier reports on one message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
@@ -60,7 +74,7 @@ pub struct Receipt {
     pub status: ReceiptStatus,
     /// The carrier's code, when it did not arrive.
     pub code: Option<String>,
-    /// One sentence, with what may be a phone number masked and without the route's secrets.
+    /// One sentence, with what may be a phone number masked.
     pub text: Option<String>,
     /// Whatever else the plugin found.
     pub attributes: Vec<Attribute>,
@@ -119,6 +133,20 @@ pub enum HookError {
     Plugin(#[from] PluginError),
 }
 
+impl HookError {
+    /// The same without secrets, to be shown.
+    #[must_use]
+    pub fn redacted(self, redactor: &Redactor) -> Self {
+        match self {
+            Self::Rejected { code, text } => Self::Rejected {
+                code: redactor.redact_value(code.as_bytes()),
+                text: redactor.redact_value(text.as_bytes()),
+            },
+            other => other,
+        }
+    }
+}
+
 /// One reading per request, in their order.
 pub(crate) fn read_hooks(
     setting: Setting<'_>,
@@ -135,9 +163,6 @@ pub(crate) fn read_hooks(
         .iter()
         .map(|(name, value)| types::Setting { name: name.clone(), value: value.clone() })
         .collect();
-    // A carrier may repeat a secret to us, which a plugin then sees, and may repeat in its turn.
-    let redactor = Redactor::new(setting.secrets);
-    let shown = |text: &str| masked(&redactor.redact_value(text.as_bytes()), REASON_CHARS);
     let mut session = Session::new(setting, |store| pre.instantiate(store));
     hooks
         .iter()
@@ -150,13 +175,13 @@ pub(crate) fn read_hooks(
                 Ok((read, store.data().keys.proved))
             })?;
             let heard = read.map_err(|rejection| HookError::Rejected {
-                code: shown(&rejection.code),
-                text: shown(&rejection.text),
+                code: masked(&rejection.code, REASON_CHARS),
+                text: masked(&rejection.text, REASON_CHARS),
             })?;
             if !proved && !unsigned {
                 return Err(HookError::Unproved { plugin: plugin() });
             }
-            Ok(heard_of(heard, &shown))
+            Ok(heard_of(heard))
         })
         .collect()
 }
@@ -177,7 +202,7 @@ fn attributes(attributes: Vec<types::Attribute>) -> Vec<Attribute> {
     attributes.into_iter().map(|a| Attribute { name: a.name, value: a.value }).collect()
 }
 
-fn heard_of(heard: wit::Heard, shown: &dyn Fn(&str) -> String) -> Heard {
+fn heard_of(heard: wit::Heard) -> Heard {
     let receipts = heard.receipts.into_iter().map(|receipt| Receipt {
         reference: receipt.reference,
         carrier_reference: receipt.carrier_reference,
@@ -187,8 +212,8 @@ fn heard_of(heard: wit::Heard, shown: &dyn Fn(&str) -> String) -> Heard {
             wit::Progress::Delivered => ReceiptStatus::Delivered,
             wit::Progress::Undelivered => ReceiptStatus::Undelivered,
         },
-        code: receipt.code.map(|code| shown(&code)),
-        text: receipt.text.map(|text| shown(&text)),
+        code: receipt.code.map(|code| masked(&code, REASON_CHARS)),
+        text: receipt.text.map(|text| masked(&text, REASON_CHARS)),
         attributes: attributes(receipt.attributes),
     });
     let inbound = heard.inbound.into_iter().map(|inbound| Inbound {

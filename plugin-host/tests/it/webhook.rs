@@ -2,7 +2,7 @@
 //! contract's first version.
 
 use dripline_domain::receipt::ReceiptStatus;
-use dripline_plugin_host::egress::Secrets;
+use dripline_plugin_host::egress::{Redactor, Secrets};
 use dripline_plugin_host::{
     CallError, Header, Hook, HookError, Outgoing, Permission, PluginError, Response, Settings,
 };
@@ -135,13 +135,20 @@ async fn what_nothing_proves_is_believed_where_the_route_says_so() {
 }
 
 #[tokio::test]
-async fn a_secret_that_the_carrier_repeats_goes_no_further() {
+async fn a_secret_that_the_carrier_repeats_can_be_blotted_out() {
     let host = host(&[SIGNING]);
     let hooks = vec![hook("gossip", &[("x-password", KEY)])];
-    let read = host.read_hooks(SIGNING, &settings(), &secrets(), hooks).await;
-    let receipt = &read[0].as_ref().unwrap().receipts[0];
+    let mut read = host.read_hooks(SIGNING, &settings(), &secrets(), hooks).await;
+    // Whoever puts plugins to the test must see it.
+    let heard = read.remove(0).unwrap();
+    assert_eq!(heard.receipts[0].text.as_deref(), Some(KEY));
+    let redactor = Redactor::new(&secrets());
+    let receipt = &heard.redacted(&redactor).receipts[0];
     assert_eq!(receipt.code.as_deref(), Some("[secret key]"));
     assert_eq!(receipt.text.as_deref(), Some("[secret key]"));
+    let rejected = HookError::Rejected { code: "odd".to_owned(), text: format!("not {KEY}") };
+    let shown = rejected.redacted(&redactor).to_string();
+    assert_eq!(shown, "the request is rejected: not [secret key] (odd)");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use dripline_domain::delivery::Reason;
+use dripline_plugin_host::egress::Redactor;
 use dripline_plugin_host::{Heard, Hook, HookError, PluginError};
 use dripline_store::callback::Callback;
 
@@ -61,7 +62,13 @@ async fn read(batch: Vec<(Arc<ReadyRoute>, Hook)>) -> Vec<Result<Heard, HookErro
         let route = &group.route;
         let secrets = route.grant.secrets();
         let read = route.plugins.read_hooks(&route.carrier, &route.settings, secrets, hooks).await;
-        answers.fill(&group, read);
+        // What is heard is kept, and what is not is told to people.
+        let redactor = Redactor::new(secrets);
+        let shown = read.into_iter().map(|one| match one {
+            Ok(heard) => Ok(heard.redacted(&redactor)),
+            Err(error) => Err(error.redacted(&redactor)),
+        });
+        answers.fill(&group, shown.collect());
     }
     answers.finish()
 }
