@@ -20,7 +20,7 @@ use dripline_store::ops::PricedContact;
 use dripline_store::plugin::{self, PluginVersion};
 use tokio::sync::OnceCell;
 
-pub(crate) use dripline_plugin_host::quote::QuoteStep;
+pub(crate) use dripline_plugin_host::quote::{QuoteReason, QuoteStep};
 
 use crate::database::Database;
 use crate::failure::refuse;
@@ -50,8 +50,10 @@ struct Loaded {
 /// What a renderer says about a template.
 #[derive(Debug)]
 pub(crate) enum TemplateCheck {
-    /// It reads these fields.
+    /// It is right, and may say something else to everybody.
     Right,
+    /// It is right, and reads nothing of a contact.
+    RightForAll,
     /// Line, column (both from 1) and what is wrong there.
     Wrong(Vec<(u32, u32, String)>),
     /// There is no such renderer.
@@ -126,6 +128,7 @@ impl Plugins {
     ) -> anyhow::Result<TemplateCheck> {
         let loaded = self.loaded().await?;
         match loaded.host.check_template(renderer, template).await {
+            Ok(fields) if fields.is_empty() => Ok(TemplateCheck::RightForAll),
             Ok(_) => Ok(TemplateCheck::Right),
             Err(RenderCheckError::Problems { problems, .. }) => {
                 let problems = problems.into_iter();

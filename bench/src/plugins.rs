@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use dripline_domain::ids::ContactId;
 use dripline_domain::money::Micros;
-use dripline_domain::segment::SegmentRules;
+use dripline_domain::segment::TextRules;
 use dripline_plugin_host::egress::Secrets;
 use dripline_plugin_host::quote::{QuoteStep, quote};
 use dripline_plugin_host::{Fields, HostOptions, Outgoing, PluginHost, Response, Settings};
@@ -73,7 +73,7 @@ async fn pricing(host: &PluginHost) -> anyhow::Result<f64> {
     let step = QuoteStep {
         template: TEMPLATE.into(),
         renderer: "template".to_owned(),
-        rules: SegmentRules::default(),
+        rules: TextRules::default(),
         price_per_segment: Micros(7_500),
     };
     let contacts: Vec<_> = (1..).map(ContactId).zip(audience().iter().cloned()).collect();

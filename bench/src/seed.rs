@@ -192,7 +192,7 @@ impl Seed {
         let step = QuoteStep {
             template: self.content.template.into(),
             renderer: "template".to_owned(),
-            rules: manifest.segments,
+            rules: manifest.texts,
             price_per_segment: PRICE,
         };
         let steps = vec![step; self.steps];

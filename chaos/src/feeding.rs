@@ -118,7 +118,7 @@ async fn price(
         .map(|step| QuoteStep {
             template: step.template.into(),
             renderer: step.renderer,
-            rules: manifest.segments,
+            rules: manifest.texts,
             price_per_segment: PRICE,
         })
         .collect();

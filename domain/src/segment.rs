@@ -15,9 +15,11 @@ use crate::named::named;
 mod count;
 mod gsm7;
 mod smart;
+mod text_rules;
 
 pub use gsm7::{gsm7_septets, is_gsm7};
 pub use smart::{SmartEncoding, smart_encode};
+pub use text_rules::{Encodings, TextRefused, TextRules};
 
 /// The alphabet of a message. One character outside GSM-7 turns the whole message into UCS-2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -61,7 +63,7 @@ pub struct SegmentRules {
     pub ucs2_multi: u16,
     /// What stays whole.
     pub atom: Atom,
-    /// A message of more segments is refused before anything is sent.
+    /// A message of more segments is refused before anything is sent: see [`TextRules::measure`].
     pub max_segments: u16,
 }
 
@@ -74,16 +76,6 @@ pub struct SegmentCount {
     pub segments: u32,
     /// Septets or UTF-16 code units of the text, without what cutting wastes.
     pub units: u32,
-}
-
-/// A text of more segments than the channel takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the text has {segments} segments; the channel takes at most {max_segments}")]
-pub struct TooManySegments {
-    /// What the text has.
-    pub segments: u32,
-    /// What the channel takes.
-    pub max_segments: u16,
 }
 
 /// Rules under which some text could never be sent.
@@ -126,19 +118,9 @@ impl Default for SegmentRules {
 
 impl SegmentRules {
     /// Counts `text` as it stands. The empty text is one segment. The number is not limited by
-    /// `max_segments`; see [`SegmentRules::measure`].
+    /// `max_segments`; see [`TextRules::measure`].
     pub fn count(&self, text: &str) -> SegmentCount {
         count::count(self, text)
-    }
-
-    /// Counts `text` and refuses what the channel would.
-    pub fn measure(&self, text: &str) -> Result<SegmentCount, TooManySegments> {
-        let count = self.count(text);
-        if count.segments > u32::from(self.max_segments) {
-            let max_segments = self.max_segments;
-            return Err(TooManySegments { segments: count.segments, max_segments });
-        }
-        Ok(count)
     }
 
     /// The larger of the counts by code point and by grapheme, for a price shown before it is known

@@ -13,6 +13,7 @@ use crate::message::{Accepted, Attribute, CallError, Failure, FailureClass, Outg
 use crate::registry::CarrierReady;
 use crate::session::{Session, Setting};
 use crate::state::State;
+use crate::texts;
 
 /// After so many failures in a row the rest of a batch is not tried. One that used up its time counts as
 /// several, since it held up its neighbours.
@@ -21,15 +22,14 @@ pub(crate) const MOST_BUILD_FAILURES: u32 = 8;
 /// The same for answers, of which each matters more: what cannot be read may be `unknown` for days.
 pub(crate) const MOST_READ_FAILURES: u32 = 32;
 
-/// What the plugin says about itself.
+/// What the plugin says about itself, unread: see [`manifest`].
 pub(crate) fn describe(
     setting: Setting<'_>,
     pre: &CarrierPluginPre<State>,
-) -> Result<Manifest, PluginError> {
+) -> Result<wit::Manifest, PluginError> {
     let mut session = Session::new(setting, |store| pre.instantiate(store));
     session
         .call("describe", "", |store, plugin| plugin.dripline_plugin_carrier().call_describe(store))
-        .map(manifest)
 }
 
 /// One request per message, in their order.
@@ -193,9 +193,10 @@ pub(crate) fn attributes(attributes: Vec<wit::Attribute>) -> Vec<Attribute> {
     attributes.into_iter().map(|a| Attribute { name: a.name, value: a.value }).collect()
 }
 
-fn manifest(manifest: wit::Manifest) -> Manifest {
-    let rules = manifest.segments;
-    Manifest {
+/// What the plugin has said about itself, or which part of it is not understood.
+pub(crate) fn manifest(manifest: wit::Manifest) -> Result<Manifest, String> {
+    let attributes = attributes(manifest.attributes);
+    Ok(Manifest {
         name: manifest.name,
         version: manifest.version,
         settings: manifest
@@ -215,17 +216,21 @@ fn manifest(manifest: wit::Manifest) -> Manifest {
             wit::DuplicateClass::Query => DuplicateClass::Query,
             wit::DuplicateClass::Lost => DuplicateClass::Lost,
         },
-        segments: SegmentRules {
-            gsm7_single: rules.gsm7_single,
-            gsm7_multi: rules.gsm7_multi,
-            ucs2_single: rules.ucs2_single,
-            ucs2_multi: rules.ucs2_multi,
-            atom: match rules.atom {
-                wit::Atom::CodePoint => Atom::CodePoint,
-                wit::Atom::Grapheme => Atom::Grapheme,
-            },
-            max_segments: rules.max_segments,
+        texts: texts::rules(segment_rules(manifest.segments), &attributes)?,
+        attributes,
+    })
+}
+
+fn segment_rules(rules: wit::SegmentRules) -> SegmentRules {
+    SegmentRules {
+        gsm7_single: rules.gsm7_single,
+        gsm7_multi: rules.gsm7_multi,
+        ucs2_single: rules.ucs2_single,
+        ucs2_multi: rules.ucs2_multi,
+        atom: match rules.atom {
+            wit::Atom::CodePoint => Atom::CodePoint,
+            wit::Atom::Grapheme => Atom::Grapheme,
         },
-        attributes: attributes(manifest.attributes),
+        max_segments: rules.max_segments,
     }
 }

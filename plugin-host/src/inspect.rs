@@ -170,12 +170,14 @@ fn contract_functions(
     })
 }
 
+/// What is wrong with a carrier's manifest. The text quotes the plugin, which may have written anything.
+pub(crate) fn wrong_manifest(plugin: &str, text: &str) -> LoadError {
+    LoadError::Manifest { plugin: plugin.to_owned(), text: masked(text, REASON_CHARS) }
+}
+
 /// That a carrier's manifest makes sense.
 pub(crate) fn manifest(plugin: &str, manifest: &Manifest) -> Result<(), LoadError> {
-    // The text quotes the plugin, which may have written anything.
-    let wrong = |text: String| {
-        Err(LoadError::Manifest { plugin: plugin.to_owned(), text: masked(&text, REASON_CHARS) })
-    };
+    let wrong = |text: String| Err(wrong_manifest(plugin, &text));
     if manifest.name != plugin {
         return wrong(format!("it calls itself `{}`", manifest.name));
     }
@@ -231,7 +233,7 @@ pub(crate) fn manifest(plugin: &str, manifest: &Manifest) -> Result<(), LoadErro
             return wrong(format!("`{value}` as `{name}` is no number of seconds up to a year"));
         }
     }
-    if let Err(error) = manifest.segments.validate() {
+    if let Err(error) = manifest.texts.segments.validate() {
         return wrong(error.to_string());
     }
     Ok(())
@@ -239,7 +241,7 @@ pub(crate) fn manifest(plugin: &str, manifest: &Manifest) -> Result<(), LoadErro
 
 #[cfg(test)]
 mod tests {
-    use dripline_domain::segment::{Atom, SegmentRules};
+    use dripline_domain::segment::TextRules;
 
     use super::*;
     use crate::manifest::{DuplicateClass, SettingSchema};
@@ -256,14 +258,7 @@ mod tests {
             settings,
             origins: vec![],
             duplicates: DuplicateClass::Key,
-            segments: SegmentRules {
-                gsm7_single: 160,
-                gsm7_multi: 153,
-                ucs2_single: 70,
-                ucs2_multi: 67,
-                atom: Atom::CodePoint,
-                max_segments: 10,
-            },
+            texts: TextRules::default(),
             attributes: attributes.iter().map(attribute).collect(),
         }
     }

@@ -14,7 +14,7 @@
 //! - [`egress`] is the one door for HTTP: grants, secrets, addresses, redaction, and whether a byte
 //!   was written.
 //! - [`outcome`] decides what an attempt meant for its delivery.
-//! - [`quote`] prices a workflow for an audience.
+//! - [`quote`] prices a workflow for an audience; `texts` reads what a manifest says of the texts that it takes.
 //! - `testing` (feature) answers requests without a network.
 //!
 //! # How to
@@ -54,6 +54,7 @@ mod session;
 mod state;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod texts;
 mod token;
 mod wasi;
 mod webhook;

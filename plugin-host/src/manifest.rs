@@ -3,10 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
-use dripline_domain::segment::SegmentRules;
+use dripline_domain::segment::TextRules;
 use dripline_domain::throttle::Throttle;
 
 use crate::message::{Attribute, Settings};
+use crate::texts;
 
 /// The attribute that says how long a carrier keeps a key.
 pub(crate) const KEY_LIFETIME: &str = "key.lifetime-seconds";
@@ -68,8 +69,8 @@ pub struct Manifest {
     pub origins: Vec<String>,
     /// What protects against duplicates.
     pub duplicates: DuplicateClass,
-    /// How this carrier counts segments.
-    pub segments: SegmentRules,
+    /// Which texts this carrier takes, and how it counts their segments.
+    pub texts: TextRules,
     /// Hints that the contract does not name, such as throttles.
     pub attributes: Vec<Attribute>,
 }
@@ -194,6 +195,13 @@ impl Manifest {
             segments_per_second: limit("throttle.segments-per-second"),
             segments_per_day: limit("throttle.segments-per-day"),
         }
+    }
+
+    /// In what it sends texts, as words: `gsm7`, `ucs2`, and `smart` where the carrier may replace characters of UCS-2
+    /// by GSM-7's that look alike, on which nothing here counts.
+    pub fn encodings(&self) -> Vec<&'static str> {
+        let is_smart = self.attribute(texts::ENCODINGS).is_some_and(texts::is_smart);
+        texts::encoding_words(self.texts.encodings, is_smart)
     }
 
     /// Whether the carrier, at least on some routes, proves nothing of what it tells us.
@@ -341,7 +349,7 @@ mod tests {
             settings: vec![setting("base", Some("https://acme.example")), setting("account", None)],
             origins: vec!["{base}".to_owned(), "https://other.example".to_owned()],
             duplicates: DuplicateClass::Lost,
-            segments: SegmentRules::default(),
+            texts: TextRules::default(),
             attributes: vec![],
         };
         let settings = |pairs: &[(&str, &str)]| -> Settings {
@@ -371,7 +379,7 @@ mod tests {
                 settings: vec![],
                 origins: vec![],
                 duplicates: DuplicateClass::Lost,
-                segments: SegmentRules::default(),
+                texts: TextRules::default(),
                 attributes: vec![attribute("second", second), attribute("day", day)],
             };
             let Throttle { segments_per_second, segments_per_day } = manifest.documented_throttle();

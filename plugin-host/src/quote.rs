@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dripline_domain::contact::Fields;
 use dripline_domain::ids::ContactId;
 use dripline_domain::money::Micros;
-use dripline_domain::segment::SegmentRules;
+use dripline_domain::segment::{TextRefused, TextRules};
 
 use crate::error::PluginError;
 use crate::host::PluginHost;
@@ -18,8 +18,8 @@ pub struct QuoteStep {
     pub template: Arc<str>,
     /// The plugin that renders it.
     pub renderer: String,
-    /// How its carrier counts segments.
-    pub rules: SegmentRules,
+    /// Which texts its carrier takes, and how it counts segments.
+    pub rules: TextRules,
     /// What one segment costs on its route.
     pub price_per_segment: Micros,
 }
@@ -64,13 +64,8 @@ pub enum QuoteReason {
     #[error("the text is empty")]
     Empty,
     /// The carrier would not take it.
-    #[error("the text has {segments} segments; the carrier takes {max_segments}")]
-    TooManySegments {
-        /// What it has.
-        segments: u32,
-        /// What is taken.
-        max_segments: u16,
-    },
+    #[error(transparent)]
+    NotTaken(#[from] TextRefused),
     /// Beyond 64 bits of micros.
     #[error("the price of {segments} segments at {price_per_segment} each is too large")]
     TooExpensive {
@@ -126,19 +121,13 @@ pub async fn quote(
 
 fn price_of(
     text: &str,
-    rules: &SegmentRules,
+    rules: &TextRules,
     price_per_segment: Micros,
 ) -> Result<(u32, Micros), QuoteReason> {
     if text.trim().is_empty() {
         return Err(QuoteReason::Empty);
     }
-    let segments = rules
-        .measure(text)
-        .map_err(|too_many| QuoteReason::TooManySegments {
-            segments: too_many.segments,
-            max_segments: too_many.max_segments,
-        })?
-        .segments;
+    let segments = rules.measure(text)?.segments;
     let micros = price_per_segment
         .checked_times(segments)
         .ok_or(QuoteReason::TooExpensive { segments, price_per_segment })?;

@@ -288,7 +288,9 @@ impl Loader<'_> {
                 Ok(None)
             }
             Ready::Carrier(ready) => {
-                let manifest = carrier::describe(setting, &ready.carrier).map_err(failed)?;
+                let said = carrier::describe(setting, &ready.carrier).map_err(failed)?;
+                let manifest =
+                    carrier::manifest(said).map_err(|text| inspect::wrong_manifest(name, &text))?;
                 inspect::manifest(name, &manifest)?;
                 Ok(Some(manifest))
             }

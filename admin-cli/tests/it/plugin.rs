@@ -113,6 +113,67 @@ fn what_a_carrier_would_send_is_shown_without_its_secrets() {
     assert_transcript!(session);
 }
 
+/// A component of the tests' own.
+fn built(name: &str) -> PathBuf {
+    let folder = std::env::var_os("DRIPLINE_TEST_PLUGINS");
+    PathBuf::from(folder.expect("`cargo xtask test` says where it has built the plugins"))
+        .join(name)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn which_texts_a_carrier_takes_is_shown_and_kept_to() {
+    let mut session = Session::furnished().await;
+    let brief = built("brief_carrier.wasm");
+    std::os::unix::fs::symlink(brief, session.home().join("plugins/brief_carrier.wasm")).unwrap();
+    for command in ["plugin check plugins/brief_carrier.wasm", "plugin show brief-carrier"] {
+        let shown = session.quiet(command);
+        assert!(shown.stdout.contains("texts         gsm7; at most 40 characters\n"), "{shown:?}");
+        let shown = session.quiet(&format!("{command} --output json")).json();
+        let carrier = &shown["plugin"]["carrier"];
+        assert_eq!(carrier["encodings"], serde_json::json!(["gsm7"]));
+        assert_eq!(carrier["max_characters"], 40);
+    }
+    let list = session.quiet("plugin list").stdout;
+    let row = |name: &str| list.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
+    let cells: Vec<_> = row("brief-carrier").split_whitespace().map(str::to_owned).collect();
+    assert_eq!(cells[..5], ["brief-carrier", "carrier", "0.1.0", "gsm7", "40"]);
+
+    session.run(
+        "route add brief --carrier brief-carrier --sender +12025550100 --price-per-segment 0.01 \
+         --setting account_sid=AC1 --setting api_base=https://api.example.com \
+         --secret auth_token=env:TOKEN",
+    );
+    session.environment("TOKEN", "hunter2hunter2");
+    let long = "x".repeat(41);
+    session.run(&format!("route test brief --to +12025550123 --text {long}"));
+    session.run("plugin try brief-carrier --route brief --to +12025550123 --text 'Don’t forget'");
+    // What everybody would get is refused when it is written, what some would get when they are enrolled.
+    for template in ["Don’t forget", "Hi, this is for {{ name }} and longer than it may be"] {
+        let step = format!("[[steps]]\nroute = \"brief\"\ntemplate = \"{template}\"\n");
+        session.file("brief.toml", format!("name = \"brief\"\n\n{step}"));
+        session.run("workflow create --file brief.toml");
+    }
+    session.run("enrollment add brief --all --dry-run");
+    assert_transcript!(session);
+}
+
+#[test]
+fn a_carrier_that_says_nothing_sensible_of_texts_is_not_taken() {
+    let mut session = Session::without_database();
+    let sound = std::fs::read(built("hostile_corpus.wasm")).unwrap();
+    let marker = b"dripline hostile mode:";
+    let place = sound.windows(marker.len()).position(|window| window == marker).unwrap();
+    for mode in ["odd-encoding", "no-encoding", "few-characters"] {
+        let mut bytes = sound.clone();
+        let mode = format!("describe {mode}");
+        bytes[place + marker.len()..][..mode.len()].copy_from_slice(mode.as_bytes());
+        session.file("hostile_corpus.wasm", bytes);
+        session.run("plugin check hostile_corpus.wasm");
+        session.run("plugin test hostile_corpus.wasm");
+    }
+    assert_transcript!(session);
+}
+
 #[test]
 fn a_message_is_really_tried_only_when_it_is_asked_for() {
     let session = Session::without_database();

@@ -16,6 +16,11 @@ pub(super) fn count(rules: &SegmentRules, text: &str) -> SegmentCount {
     parts.finish(Encoding::Gsm7, rules.gsm7_single)
 }
 
+/// Counts a text as UCS-2, also when it would fit in GSM-7.
+pub(super) fn count_as_ucs2(rules: &SegmentRules, text: &str) -> SegmentCount {
+    count_ucs2(rules, text, 0, 0)
+}
+
 /// Counts on in UCS-2 from the first character that is not GSM-7, at byte `index`. All before it
 /// are one unit each, so where they end needs no second look at them.
 fn count_ucs2(rules: &SegmentRules, text: &str, index: usize, characters: u32) -> SegmentCount {

@@ -1,7 +1,9 @@
 use std::borrow::Cow;
+use std::num::NonZeroU32;
 
 use dripline_domain::segment::{
-    Atom, Encoding, SegmentRules, SmartEncoding, gsm7_septets, normalise, smart_encode,
+    Atom, Encoding, Encodings, SegmentRules, SmartEncoding, TextRules, gsm7_septets, normalise,
+    smart_encode,
 };
 use proptest::prelude::*;
 use unicode_segmentation::UnicodeSegmentation;
@@ -195,13 +197,53 @@ fn normalising_is_its_own_step() {
     assert!(matches!(normalise("déjà vu"), Cow::Borrowed("déjà vu")));
 }
 
+/// What the rules make of a text: its segments, or the refusal's code and words.
+fn measured(rules: TextRules, text: &str) -> Result<u32, (&'static str, String)> {
+    let measured = rules.measure(text);
+    measured.map(|count| count.segments).map_err(|refused| (refused.code(), refused.to_string()))
+}
+
 #[test]
 fn a_channel_refuses_too_many_segments() {
     let text = times("x", 153 * 3);
-    let three = SegmentRules { max_segments: 3, ..BY_CODE_POINT };
-    assert_eq!(three.measure(&text).unwrap().segments, 3);
-    let error = three.measure(&(text + "x")).unwrap_err();
-    assert_eq!(error.to_string(), "the text has 4 segments; the channel takes at most 3");
+    let segments = SegmentRules { max_segments: 3, ..BY_CODE_POINT };
+    let three = TextRules { segments, ..TextRules::default() };
+    assert_eq!(measured(three, &text), Ok(3));
+    let words = "the text has 4 segments; the carrier takes at most 3".to_owned();
+    assert_eq!(measured(three, &(text + "x")), Err(("too_many_segments", words)));
+}
+
+#[test]
+fn a_channel_refuses_too_many_characters_whatever_their_octets() {
+    let five = TextRules { max_characters: NonZeroU32::new(5), ..TextRules::default() };
+    for taken in ["", "12345", "€€€€€", "☃☃☃☃☃", "🐳🐳☃"] {
+        assert_eq!(measured(five, taken), Ok(1), "{taken}");
+    }
+    for (refused, characters) in [("123456", 6), ("€€€€€€", 6), ("🐳🐳🐳", 6), ("☃🐳🐳🐳", 7)]
+    {
+        let words = format!("the text has {characters} characters; the carrier takes at most 5");
+        assert_eq!(measured(five, refused), Err(("too_many_characters", words)), "{refused}");
+    }
+}
+
+#[test]
+fn a_channel_without_ucs2_takes_gsm7_alone() {
+    let gsm7 = TextRules { encodings: Encodings::Gsm7Only, ..TextRules::default() };
+    assert_eq!(measured(gsm7, &times("€", 81)), Ok(2));
+    let words =
+        "the text has the character U+2019, which needs UCS-2; the carrier takes GSM-7 only";
+    let refused = Err(("encoding_not_taken", words.to_owned()));
+    assert_eq!(measured(gsm7, "Don’t forget 🐳"), refused);
+}
+
+#[test]
+fn a_channel_without_gsm7_sends_and_bills_everything_as_ucs2() {
+    let ucs2 = TextRules { encodings: Encodings::Ucs2Only, ..TextRules::default() };
+    for (text, segments) in
+        [(times("x", 70), 1), (times("x", 71), 2), (times("x", 135), 3), (times("€", 70), 1)]
+    {
+        assert_eq!(measured(ucs2, &text), Ok(segments), "{text}");
+    }
 }
 
 #[test]
@@ -306,6 +348,16 @@ proptest! {
             (count.encoding, count.segments, count.units),
             count_slowly(&rules, &text)
         );
+    }
+
+    #[test]
+    fn a_text_as_ucs2_is_the_same_text_after_a_character_that_needs_it(text in texts()) {
+        let ucs2 = TextRules { encodings: Encodings::Ucs2Only, ..TextRules::default() };
+        let Ok(count) = ucs2.measure(&text) else { return Ok(()) };
+        // One more unit in front makes it UCS-2 anyway, so that it comes to as many segments or to one more.
+        let longer = BY_CODE_POINT.count(&format!("☃{text}"));
+        prop_assert_eq!(count.units + 1, longer.units);
+        prop_assert!(longer.segments == count.segments || longer.segments == count.segments + 1);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dripline_domain::segment::SegmentRules;
+use dripline_domain::segment::TextRules;
 use dripline_plugin_host::egress::{
     Egress, EgressOptions, FixedResolver, Grant, RouteRights, Secrets, WireOutcome,
 };
@@ -31,7 +31,7 @@ fn manifest(origin: &str) -> Manifest {
         settings: vec![secret],
         origins: vec![origin.into()],
         duplicates: DuplicateClass::Lost,
-        segments: SegmentRules::default(),
+        texts: TextRules::default(),
         attributes: vec![],
     }
 }

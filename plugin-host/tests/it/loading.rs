@@ -21,7 +21,7 @@ fn a_loaded_plugin_says_what_it_is() {
     assert_eq!(plugins[0].digest.len(), 64);
     let manifest = host.manifest("hostile-carrier").unwrap();
     assert_eq!(manifest.secret_names().collect::<Vec<_>>(), ["token"]);
-    assert_eq!(manifest.segments.max_segments, 10);
+    assert_eq!(manifest.texts.segments.max_segments, 10);
     assert_eq!(host.manifest("hostile-renderer"), None);
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dripline_domain::ids::ContactId;
 use dripline_domain::money::Micros;
-use dripline_domain::segment::SegmentRules;
+use dripline_domain::segment::{SegmentRules, TextRules};
 use dripline_plugin_host::quote::{QuoteReason, QuoteStep, quote};
 
 use crate::fixtures::{audience, host};
@@ -13,7 +13,10 @@ fn step(template: &str, max_segments: u16) -> QuoteStep {
     QuoteStep {
         template: Arc::from(template),
         renderer: "hostile-renderer".to_owned(),
-        rules: SegmentRules { max_segments, ..SegmentRules::default() },
+        rules: TextRules {
+            segments: SegmentRules { max_segments, ..SegmentRules::default() },
+            ..TextRules::default()
+        },
         price_per_segment: Micros(7_500),
     }
 }
@@ -34,7 +37,10 @@ async fn every_step_of_every_contact_is_priced() {
     assert_eq!(ann.total(), Micros(15_000));
 
     let error = quotes[1].as_ref().unwrap_err();
-    assert_eq!(error.to_string(), "message 2: the text has 2 segments; the carrier takes 1");
+    assert_eq!(
+        error.to_string(),
+        "message 2: the text has 2 segments; the carrier takes at most 1"
+    );
     let error = quotes[2].as_ref().unwrap_err();
     assert_eq!((error.position, &error.reason), (1, &QuoteReason::Empty));
     let error = quotes[3].as_ref().unwrap_err();

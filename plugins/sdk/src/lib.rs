@@ -116,7 +116,7 @@ pub use carrier::{Accepted, Attribute, Carrier, Failure, FailureClass, Outgoing}
 pub use codes::{Code, Codes, Meaning};
 pub use http::{Credential, Request, Response};
 pub use lookup::{Lookup, Question};
-pub use manifest::{Atom, DuplicateClass, Manifest, SegmentRules, Setting};
+pub use manifest::{Atom, DuplicateClass, Manifest, SegmentRules, Setting, TextEncoding};
 pub use redact::Sensitive;
 pub use renderer::{Fields, Problem, RenderError, Renderer};
 pub use settings::Settings;

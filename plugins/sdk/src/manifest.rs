@@ -105,7 +105,16 @@ impl Manifest {
         self.attribute("throttle.segments-per-day", segments.to_string())
     }
 
-    /// Says that a text has at most so many characters, whatever its segments.
+    /// Says what the carrier sends texts in. The host assumes [`TextEncoding::Gsm7`] and [`TextEncoding::Ucs2`], one of
+    /// which must be there: it refuses a text that needs another one before anything is sent.
+    #[must_use]
+    pub fn encodings(self, encodings: &[TextEncoding]) -> Self {
+        let words: Vec<_> = encodings.iter().map(|encoding| encoding.word()).collect();
+        self.attribute("text.encodings", words.join(","))
+    }
+
+    /// Says that a text has at most so many characters, whatever its segments. The host refuses a longer one before
+    /// anything is sent. A character is a UTF-16 code unit, so that an emoji is two.
     #[must_use]
     pub fn max_characters(self, characters: u32) -> Self {
         self.attribute("text.max-characters", characters.to_string())
@@ -213,6 +222,29 @@ impl Setting {
     }
 }
 
+/// What a carrier sends texts in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextEncoding {
+    /// The default alphabet of GSM 03.38 with its extension table.
+    Gsm7,
+    /// UTF-16, for whatever GSM-7 does not have. Without GSM-7 all texts are counted as UCS-2.
+    Ucs2,
+    /// The carrier may replace characters by such of GSM-7 that look alike, and so need fewer segments. A price does not
+    /// count on it.
+    Smart,
+}
+
+impl TextEncoding {
+    /// As the manifest's attribute `text.encodings` has it.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Gsm7 => "gsm7",
+            Self::Ucs2 => "ucs2",
+            Self::Smart => "smart",
+        }
+    }
+}
+
 /// What protects against a second copy when an attempt ends without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DuplicateClass {
@@ -263,4 +295,17 @@ pub enum Atom {
     CodePoint,
     /// A grapheme cluster: flags and joined emoji stay whole too.
     Grapheme,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn encodings_are_the_words_of_the_contract() {
+        let all = [TextEncoding::Gsm7, TextEncoding::Ucs2, TextEncoding::Smart];
+        let manifest = Manifest::new("acme", "1").encodings(&all).max_characters(1_600);
+        let expected = [("text.encodings", "gsm7,ucs2,smart"), ("text.max-characters", "1600")];
+        assert_eq!(manifest.attributes, expected.map(|(name, value)| Attribute::new(name, value)));
+    }
 }

@@ -244,6 +244,24 @@ async fn a_paused_route_keeps_its_messages_and_a_paused_second_takes_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_second_that_does_not_take_the_text_is_not_taken() {
+    let mut two = Two::with_faults("").await;
+    let second =
+        Route { carrier: Some("brief-carrier".to_owned()), ..route_to(&two.second.origin()) };
+    let first = route_to(&two.stage.carrier.origin());
+    let audience = two.account(first, second, 10).await;
+    let umbrella = StepDraft { template: "Take an ☂".to_owned(), ..step(Duration::ZERO) };
+    two.enrol(&audience, vec![umbrella], 1).await;
+    two.stage.carrier.stop();
+    let worker = two.worker().start();
+    two.wait_for_waiting("route_halted", 1).await;
+    two.stage.carrier.start_again();
+    two.stage.wait_for(&audience.scene, DeliveryState::Sent, 10).await;
+    assert_eq!(two.second.log(), []);
+    two.end(worker).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_second_that_would_need_more_segments_is_not_taken() {
     let mut two = Two::with_faults("").await;
     // Telnyx cuts between code points and Twilio between graphemes: 33 flags fill two segments, or begin

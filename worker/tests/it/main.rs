@@ -18,6 +18,7 @@ mod poison;
 mod routes;
 mod stop;
 mod support;
+mod texts;
 mod throttles;
 mod tickets;
 mod tokens;

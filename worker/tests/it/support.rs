@@ -603,6 +603,7 @@ fn collect_plugins(home: &Path) -> PathBuf {
         "template.wasm",
         "twilio.wasm",
         "vonage.wasm",
+        "brief_carrier.wasm",
         "hostile_carrier.wasm",
         "hostile_renderer.wasm",
         "keyed_carrier.wasm",

@@ -168,7 +168,7 @@ impl Skipped {
     }
 }
 
-/// The steps with the segment rules of their carriers.
+/// The steps with what their carriers say of texts.
 pub(crate) async fn quote_steps(
     ctx: &Context,
     detail: &WorkflowDetail,
@@ -180,7 +180,7 @@ pub(crate) async fn quote_steps(
             let manifest = ctx.plugins.carrier(&step.carrier).await;
             let manifest =
                 manifest.with_context(|| format!("route `{}` cannot be used", step.route))?;
-            rules.insert(step.carrier.clone(), manifest.segments);
+            rules.insert(step.carrier.clone(), manifest.texts);
         }
         steps.push(QuoteStep {
             template: step.template.as_str().into(),

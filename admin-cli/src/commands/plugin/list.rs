@@ -41,17 +41,22 @@ impl Report for List {
             Column::Text("NAME"),
             Column::Text("KIND"),
             Column::Text("VERSION"),
+            Column::Text("ENCODINGS"),
+            Column::Number("MAX CHARACTERS"),
             Column::Number("BYTES"),
             Column::Text("DIGEST"),
             Column::Text("FROM"),
         ];
         let rows = self.plugins.iter().map(|listed| {
             let plugin = &listed.plugin;
+            let (encodings, max_characters) = plugin.texts();
             let from = if listed.installed { "database" } else { "file" };
             vec![
                 plugin.name.clone(),
                 plugin.kind.clone(),
                 plugin.version().unwrap_or_default(),
+                encodings,
+                max_characters.map(|most| most.to_string()).unwrap_or_default(),
                 plugin.file_bytes.to_string(),
                 plugin.digest.chars().take(12).collect(),
                 from.to_owned(),

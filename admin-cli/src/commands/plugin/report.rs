@@ -34,6 +34,10 @@ struct CarrierReport {
     duplicate_class: char,
     duplicates: String,
     segments: SegmentReport,
+    /// What it sends texts in.
+    encodings: Vec<&'static str>,
+    /// The most characters of a text, where it says so.
+    max_characters: Option<u32>,
     attributes: BTreeMap<String, String>,
 }
 
@@ -83,6 +87,13 @@ impl PluginReport {
         self.carrier.as_ref().map(|carrier| carrier.version.clone())
     }
 
+    /// What a carrier sends texts in, and the most characters of one, where it says so.
+    pub(super) fn texts(&self) -> (String, Option<u32>) {
+        let carrier = self.carrier.as_ref();
+        let encodings = carrier.map(CarrierReport::encoding_words).unwrap_or_default();
+        (encodings, carrier.and_then(|carrier| carrier.max_characters))
+    }
+
     pub(super) fn lay_out(&self, page: &mut Page) {
         let mut pairs = vec![
             ("plugin", self.name.clone()),
@@ -116,7 +127,7 @@ impl PluginReport {
 
 impl CarrierReport {
     fn new(manifest: &Manifest, lookup: bool) -> Self {
-        let rules = &manifest.segments;
+        let rules = &manifest.texts.segments;
         let settings = manifest.settings.iter().map(|setting| SettingReport {
             name: setting.name.clone(),
             text: setting.text.clone(),
@@ -142,11 +153,13 @@ impl CarrierReport {
                 },
                 max_segments: rules.max_segments,
             },
+            encodings: manifest.encodings(),
+            max_characters: manifest.texts.max_characters.map(u32::from),
             attributes: attributes.map(|a| (a.name.clone(), a.value.clone())).collect(),
         }
     }
 
-    fn pairs(&self) -> [(&'static str, String); 4] {
+    fn pairs(&self) -> [(&'static str, String); 5] {
         let rules = &self.segments;
         [
             ("version", self.version.clone()),
@@ -163,7 +176,22 @@ impl CarrierReport {
                     rules.max_segments,
                 ),
             ),
+            ("texts", self.texts()),
         ]
+    }
+
+    /// Which texts it takes, besides their segments.
+    fn texts(&self) -> String {
+        let encodings = self.encoding_words();
+        match self.max_characters {
+            Some(most) => format!("{encodings}; at most {most} characters"),
+            None => encodings,
+        }
+    }
+
+    /// What it sends texts in.
+    fn encoding_words(&self) -> String {
+        self.encodings.join(", ")
     }
 
     fn lay_out_settings(&self, page: &mut Page) {

@@ -191,7 +191,7 @@ pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::
     })?;
     let (settings, grant) = rights(&args, &manifest, route.as_ref())?;
     let segments = manifest
-        .segments
+        .texts
         .measure(&args.text)
         .map_err(|error| refuse(format!("carrier `{name}` would not take the text: {error}")))?
         .segments;

@@ -1,12 +1,19 @@
-//! Whether what a workflow file names exists, and whether its templates are right. Every problem is
-//! shown where it stands in the file.
+//! Whether what a workflow file names exists, whether its templates are right, and whether a text that is the same for
+//! everybody can be sent at all. Every problem is shown where it stands in the file.
 
+use std::sync::Arc;
+
+use dripline_domain::contact::Fields;
+use dripline_domain::ids::ContactId;
+use dripline_domain::money::Micros;
+use dripline_domain::segment::TextRules;
 use dripline_domain::workflow::StepDraft;
+use dripline_plugin_host::Manifest;
 use dripline_store::account::Account;
 use dripline_store::route::{self, Route};
 
 use crate::context::Context;
-use crate::plugins::TemplateCheck;
+use crate::plugins::{QuoteReason, QuoteStep, TemplateCheck};
 use crate::source::{Problem, Source};
 use crate::suggestion::nearest;
 use crate::workflow_file::{ReadFile, template_offset};
@@ -22,11 +29,19 @@ pub(super) async fn check(
     let mut problems = Vec::new();
     for (number, step) in (1..).zip(&file.draft.steps) {
         let at = |part: &str| file.spans.at(&format!("steps[{number}].{part}"));
-        if let Err(message) = check_route(ctx, &routes, step).await {
+        let carrier = check_route(ctx, &routes, step).await;
+        let rules = carrier.as_ref().ok().map(|manifest| manifest.texts);
+        if let Err(message) = carrier {
             problems.push(Problem { span: at("route"), message });
         }
         match ctx.plugins.check_template(&step.renderer, &step.template).await? {
             TemplateCheck::Right => {}
+            TemplateCheck::RightForAll => {
+                let Some(rules) = rules else { continue };
+                if let Some(message) = refused(ctx, step, rules).await? {
+                    problems.push(Problem { span: at("template"), message });
+                }
+            }
             TemplateCheck::NoRenderer(message) => {
                 problems.push(Problem { span: at("renderer"), message });
             }
@@ -42,7 +57,34 @@ pub(super) async fn check(
     if problems.is_empty() { Ok(()) } else { Err(source.refuse(problems).into()) }
 }
 
-async fn check_route(ctx: &Context, routes: &[Route], step: &StepDraft) -> Result<(), String> {
+/// Why the carrier would not take a text that is the same for everybody.
+async fn refused(
+    ctx: &Context,
+    step: &StepDraft,
+    rules: TextRules,
+) -> anyhow::Result<Option<String>> {
+    let step = QuoteStep {
+        template: step.template.as_str().into(),
+        renderer: step.renderer.clone(),
+        rules,
+        price_per_segment: Micros::ZERO,
+    };
+    // Whoever it is, since nothing of a contact is read.
+    let anybody = vec![(ContactId(0), Fields::default())];
+    let quotes = ctx.plugins.quote(&[step], anybody).await?;
+    Ok(quotes.into_iter().find_map(|quote| match quote.err()?.reason {
+        QuoteReason::NotTaken(refused) => Some(refused.to_string()),
+        // Of this the enrolment speaks.
+        QuoteReason::Render(_) | QuoteReason::Empty | QuoteReason::TooExpensive { .. } => None,
+    }))
+}
+
+/// The manifest of the step's carrier, or why the route cannot be used.
+async fn check_route(
+    ctx: &Context,
+    routes: &[Route],
+    step: &StepDraft,
+) -> Result<Arc<Manifest>, String> {
     let names = || routes.iter().map(|route| route.name.as_str());
     let Some(route) = routes.iter().find(|route| route.name == step.route) else {
         return Err(match nearest(&step.route, names()) {
@@ -53,8 +95,6 @@ async fn check_route(ctx: &Context, routes: &[Route], step: &StepDraft) -> Resul
             None => format!("there is no route `{}`", step.route),
         });
     };
-    match ctx.plugins.carrier(&route.carrier).await {
-        Ok(_) => Ok(()),
-        Err(error) => Err(format!("route `{}` cannot be used: {error:#}", route.name)),
-    }
+    let carrier = ctx.plugins.carrier(&route.carrier).await;
+    carrier.map_err(|error| format!("route `{}` cannot be used: {error:#}", route.name))
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dripline_domain::segment::SegmentRules;
+use dripline_domain::segment::TextRules;
 use dripline_plugin_host::egress::{
     Egress, EgressOptions, Grant, RouteRights, Secrets, WireOutcome,
 };
@@ -148,7 +148,7 @@ fn grant_with(origin: &str, allow_loopback: bool) -> Grant {
         settings: vec![secret],
         origins: vec![origin.into()],
         duplicates: DuplicateClass::Lost,
-        segments: SegmentRules::default(),
+        texts: TextRules::default(),
         attributes: vec![],
     };
     let mut secrets = Secrets::default();

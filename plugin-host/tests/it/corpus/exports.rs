@@ -44,6 +44,9 @@ pub(super) const LOADING: &[(&str, &str)] = &[
     ("describe no-segments", "segment"),
     ("describe zero-units", "segment"),
     ("describe forever-key", "is no number of seconds"),
+    ("describe odd-encoding", "in `text.encodings` is no encoding; there are `gsm7`"),
+    ("describe no-encoding", "`text.encodings` has neither `gsm7` nor `ucs2`"),
+    ("describe few-characters", "`0` as `text.max-characters` is no number of characters"),
     ("describe many-settings", "returned more than"),
 ];
 

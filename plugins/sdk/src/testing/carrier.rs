@@ -1,6 +1,7 @@
 //! A carrier's cases.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
 use serde::Deserialize;
 
@@ -358,6 +359,7 @@ pub(super) fn check_rights(
     settings: &Settings,
     request: &Request,
 ) -> Result<(), String> {
+    check_texts(manifest)?;
     let origins = manifest.origins.iter().map(|origin| origin_of(manifest, settings, origin));
     let granted = |origin: &str| {
         request
@@ -382,6 +384,27 @@ pub(super) fn check_rights(
     let declared = |setting: &crate::Setting| setting.secret && setting.name == *secret;
     if secret != crate::TOKEN && !manifest.settings.iter().any(declared) {
         return Err(format!("the manifest declares no secret `{secret}`"));
+    }
+    Ok(())
+}
+
+/// That the host understands what the manifest says of texts, without which it does not load the plugin.
+fn check_texts(manifest: &Manifest) -> Result<(), String> {
+    for Attribute { name, value } in &manifest.attributes {
+        let words = || value.split(',').map(str::trim);
+        let is_understood = match &**name {
+            "text.encodings" => {
+                words().all(|word| ["gsm7", "ucs2", "smart"].contains(&word))
+                    && words().any(|word| word != "smart")
+            }
+            "text.max-characters" => value.parse::<NonZeroU32>().is_ok(),
+            _ => true,
+        };
+        if !is_understood {
+            return Err(format!(
+                "the manifest has `{value}` as `{name}`, which no host understands"
+            ));
+        }
     }
     Ok(())
 }
@@ -447,4 +470,26 @@ impl GivenResponse {
 
 fn attributes(map: &Map) -> Vec<Attribute> {
     map.iter().map(|(name, value)| Attribute::new(name, value)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_host_understands_of_texts_fails_a_case() {
+        let check = |name: &str, value: &str, is_understood: bool| {
+            let manifest = Manifest::new("acme", "1").attribute(name, value);
+            assert_eq!(check_texts(&manifest).is_ok(), is_understood, "{value}");
+        };
+        for (value, is_understood) in
+            [("gsm7, ucs2", true), ("gsm7,smart", true), ("utf8", false), ("smart", false)]
+        {
+            check("text.encodings", value, is_understood);
+        }
+        for (value, is_understood) in [("1", true), ("0", false), ("1,600", false), ("", false)] {
+            check("text.max-characters", value, is_understood);
+        }
+        check("anything.else", "3 h", true);
+    }
 }

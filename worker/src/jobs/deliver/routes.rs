@@ -9,7 +9,7 @@ use std::time::Duration;
 use dripline_config::SecretReference;
 use dripline_domain::delivery::Reason;
 use dripline_domain::ids::{ContactId, RouteId};
-use dripline_domain::segment::SegmentRules;
+use dripline_domain::segment::TextRules;
 use dripline_domain::sender;
 use dripline_plugin_host::DuplicateClass;
 use dripline_plugin_host::PluginHost;
@@ -48,7 +48,7 @@ pub(super) struct ReadyRoute {
     pub(super) tokens: Option<Arc<Tokens>>,
     /// Where its carrier may report to, with its secret part.
     callback: Option<String>,
-    rules: SegmentRules,
+    rules: TextRules,
     /// The state of the plugins that it was made with.
     plugin_changes: u64,
 }
@@ -178,7 +178,7 @@ impl Routes {
             final_after: manifest.lookup_final_after(),
             tokens: plugins.fetches_tokens(carrier).then(Arc::default),
             plugins,
-            rules: manifest.segments,
+            rules: manifest.texts,
             plugin_changes,
             carrier: route.carrier,
             senders: route.senders,
@@ -236,7 +236,7 @@ impl ReadyRoute {
         } else {
             match self.rules.measure(text) {
                 Ok(count) => return Ok(count.segments),
-                Err(error) => Reason::new("too_many_segments", error.to_string()),
+                Err(refused) => Reason::new(refused.code(), refused.to_string()),
             }
         };
         Err(Outcome::given_up(delivery, GiveUp::Refused(reason)))

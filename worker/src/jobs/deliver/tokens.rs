@@ -303,7 +303,7 @@ mod tests {
     use std::sync::atomic::AtomicU32;
 
     use dripline_domain::breaker::Sign;
-    use dripline_domain::segment::SegmentRules;
+    use dripline_domain::segment::TextRules;
     use dripline_plugin_host::egress::RouteRights;
     use dripline_plugin_host::{DuplicateClass, Manifest, Settings};
     use tokio::sync::Notify;
@@ -318,7 +318,7 @@ mod tests {
             settings: vec![],
             origins: vec![origin.clone()],
             duplicates: DuplicateClass::Lost,
-            segments: SegmentRules::default(),
+            texts: TextRules::default(),
             attributes: vec![],
         };
         let rights = RouteRights { allowed_origins: &[origin], ..RouteRights::default() };
