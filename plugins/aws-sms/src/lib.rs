@@ -19,9 +19,12 @@
 //!   our reference.
 //! * Events and contacts' messages leave through SNS, whose signatures a plugin cannot check: the secret part of the
 //!   callback's address is what protects them (`webhook`).
+//! * A text has at most 1,600 characters ([SendTextMessage]), and is sent in GSM-7 or UCS-2, whichever it needs
+//!   ([characters]).
 //! * Temporary credentials are not supported, since their session token changes by the hour.
 //!
 //! [SendTextMessage]: https://docs.aws.amazon.com/pinpoint/latest/apireference_smsvoicev2/API_SendTextMessage.html
+//! [characters]: https://docs.aws.amazon.com/sms-voice/latest/userguide/sms-limitations-character.html
 //! [botocore]: https://github.com/boto/botocore/tree/develop/botocore/data/pinpoint-sms-voice-v2
 //! [version 4]: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 
@@ -31,7 +34,7 @@ mod webhook;
 
 use dripline_plugin_sdk::{
     Accepted, Carrier, DuplicateClass, Failure, Manifest, Outgoing, Request, Response,
-    SegmentRules, Setting, Settings, export_carrier, export_webhook,
+    SegmentRules, Setting, Settings, TextEncoding, export_carrier, export_webhook,
 };
 use serde::{Deserialize, Serialize};
 
@@ -87,6 +90,7 @@ impl Carrier for AwsSms {
             .origin("{api_base}")
             .duplicates(DuplicateClass::Lost)
             .unsigned_webhooks()
+            .encodings(&[TextEncoding::Gsm7, TextEncoding::Ucs2])
             .max_characters(1_600)
             .segments(SegmentRules { max_segments: 10, ..SegmentRules::default() })
     }

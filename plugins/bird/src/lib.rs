@@ -19,18 +19,22 @@
 //!   with other keys.
 //! * It documents that a wrong key, an empty balance and a wrong parameter are 4xx, and no list of codes for them: the
 //!   status decides. It calls a 5xx safe to repeat, and does not say that nothing was sent: that stays *uncertain*.
+//! * A text is sent in GSM-7 or UCS-2 ([charsets]). Bird replaces look-alikes where a request asks for it ([smart encoding]),
+//!   which none here does. How long a text may be is not documented; this carrier stops at 10 segments.
 //! * Webhooks are signed by HMAC-SHA256 over timestamp, URL and the body's SHA-256 ([verifying]).
 //!
 //! [Sending SMS messages]: https://docs.bird.com/api/channels-api/supported-channels/programmable-sms/sending-sms-messages
 //! [Common API usage]: https://docs.bird.com/api/api-access/common-api-usage
 //! [another API]: https://bird.com/fr-fr/documentation/guides/idempotency/
+//! [charsets]: https://docs.bird.com/connectivity-platform/sending-sms/using-special-characters-unicode-and-gsm-t-charsets-for-sending-sms-in-different-languages
+//! [smart encoding]: https://docs.bird.com/api/channels-api/supported-channels/programmable-sms/sending-sms-messages/smart-encoding
 //! [verifying]: https://docs.bird.com/api/notifications-api/api-reference/webhooks/verifying-a-webhook
 
 mod webhook;
 
 use dripline_plugin_sdk::{
     Accepted, Carrier, DuplicateClass, Failure, Manifest, Outgoing, Request, Response,
-    SegmentRules, Setting, Settings, export_carrier, export_webhook, http,
+    SegmentRules, Setting, Settings, TextEncoding, export_carrier, export_webhook, http,
 };
 use serde::{Deserialize, Serialize};
 
@@ -93,6 +97,7 @@ impl Carrier for Bird {
             )
             .origin("{api_base}")
             .duplicates(DuplicateClass::Lost)
+            .encodings(&[TextEncoding::Gsm7, TextEncoding::Ucs2])
             .segments(SegmentRules { max_segments: 10, ..SegmentRules::default() })
     }
 

@@ -56,7 +56,8 @@
 //! A mistake in any of these is found when a message is sent, or by `dripline route test` before.
 //!
 //! # Facts that shape it
-//! * Nothing is known of the gateway, so that the class is *lost*.
+//! * Nothing is known of the gateway, so that the class is *lost*, and texts may be in GSM-7 and UCS-2 and as long as 255
+//!   segments.
 //! * A 2xx without an id that can be read is *uncertain*, also when it has a code that is not listed: it may have been
 //!   sent.
 

@@ -17,6 +17,8 @@
 //! * A refusal of one message comes with status 200 and the group REJECTED or UNDELIVERABLE ([status codes]).
 //! * Of the group DELIVERED only `DELIVERED_TO_HANDSET` is an end; `DELIVERED_TO_OPERATOR` is on its way
 //!   ([lifecycle]).
+//! * A text is sent in GSM-7 or UCS-2, whichever it needs ([languages]). Infobip replaces letters where a request asks for
+//!   it, which none here does. How long a text may be is not documented; this carrier stops at 10 segments.
 //! * Reports are not signed: the secret part of the callback's address is what protects them.
 //!
 //! [Send SMS messages]: https://www.infobip.com/docs/api/channels/sms/outbound-sms/send-sms-messages
@@ -24,13 +26,14 @@
 //! [logs]: https://www.infobip.com/docs/api/channels/sms/logs-and-status-reports
 //! [status codes]: https://www.infobip.com/docs/essentials/api-essentials/response-status-and-error-codes
 //! [lifecycle]: https://www.infobip.com/docs/developer-resources/api-fundamentals/message-status-codes
+//! [languages]: https://www.infobip.com/docs/sms/language
 
 mod webhook;
 
 use dripline_plugin_sdk::Meaning::{Permanent, Retryable, Route, Throttled};
 use dripline_plugin_sdk::{
     Accepted, Carrier, Code, Codes, Failure, Lookup, Manifest, Outgoing, Question, Request,
-    Response, SegmentRules, Setting, Settings, clock, export_carrier, export_lookup,
+    Response, SegmentRules, Setting, Settings, TextEncoding, clock, export_carrier, export_lookup,
     export_webhook, http,
 };
 use serde::{Deserialize, Serialize};
@@ -206,6 +209,7 @@ impl Carrier for Infobip {
             .origin("{api_base}")
             .lookup_final_after(FINAL_AFTER)
             .unsigned_webhooks()
+            .encodings(&[TextEncoding::Gsm7, TextEncoding::Ucs2])
             .segments(SegmentRules { max_segments: 10, ..SegmentRules::default() })
     }
 

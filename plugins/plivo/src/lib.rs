@@ -16,17 +16,21 @@
 //! * A refusal has no code, only a sentence that may quote the number: the status decides. A 403 means that the
 //!   recipient's country is not enabled in the account's geo permissions, which is what plivo-python makes of it.
 //!   Opt-outs, filters and an empty balance come with reports.
+//! * A text has at most 1,600 characters in GSM-7 and 737 in UCS-2 ([encoding]), of which 10 segments leave 1,530 and 670.
+//!   An account may be set up to replace look-alikes first ([automatic encoding]).
 //! * Webhooks are forms, signed in version 3 ([signatures]).
 //!
 //! [Send a message]: https://www.plivo.com/docs/messaging/api/message#send-a-message
 //! [plivo-python]: https://github.com/plivo/plivo-python
+//! [encoding]: https://www.plivo.com/docs/messaging/concepts/encoding-and-concatenation
+//! [automatic encoding]: https://www.plivo.com/docs/faq/messaging/sms
 //! [signatures]: https://www.plivo.com/docs/messaging/concepts/signature-validation
 
 mod webhook;
 
 use dripline_plugin_sdk::{
     Accepted, Carrier, DuplicateClass, Failure, Manifest, Outgoing, Request, Response,
-    SegmentRules, Setting, Settings, export_carrier, export_webhook, http,
+    SegmentRules, Setting, Settings, TextEncoding, export_carrier, export_webhook, http,
 };
 use serde::{Deserialize, Serialize};
 
@@ -64,6 +68,7 @@ impl Carrier for Plivo {
             )
             .origin("{api_base}")
             .duplicates(DuplicateClass::Lost)
+            .encodings(&[TextEncoding::Gsm7, TextEncoding::Ucs2, TextEncoding::Smart])
             .max_characters(1_600)
             .segments(SegmentRules { max_segments: 10, ..SegmentRules::default() })
     }

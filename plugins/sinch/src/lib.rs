@@ -18,12 +18,16 @@
 //!   batches are kept for 14 days.
 //! * Codes are documented for 400 and 403 alone. None of them says that a recipient opted out or that the credit is
 //!   used up; that comes with reports, if at all.
+//! * A text has at most 2,000 characters ([Batches]). It is sent in GSM-7 or UCS-2 ([characters]), on accounts that are set up
+//!   so after look-alikes have been replaced ([auto encoding]).
 //! * Callbacks are signed by HMAC-SHA256 over body, nonce and timestamp ([callbacks]).
 //!
 //! [Batches]: https://developers.sinch.com/docs/sms/api-reference/sms/tag/Batches/
 //! [statuses and codes]: https://developers.sinch.com/docs/sms/api-reference/status-codes/
 //! [Python]: https://github.com/sinch/sinch-sdk-python
 //! [Java]: https://github.com/sinch/sinch-sdk-java
+//! [characters]: https://developers.sinch.com/docs/sms/resources/message-info/character-support
+//! [auto encoding]: https://developers.sinch.com/docs/sms/resources/message-info/auto-encoding
 //! [callbacks]: https://developers.sinch.com/docs/sms/api-reference/sms/tag/Webhooks/
 
 mod webhook;
@@ -32,7 +36,8 @@ use dripline_plugin_sdk::Meaning::{Permanent, Route};
 use dripline_plugin_sdk::clock::{self, Utc};
 use dripline_plugin_sdk::{
     Accepted, Carrier, Code, Codes, Failure, Lookup, Manifest, Outgoing, Question, Request,
-    Response, SegmentRules, Setting, Settings, export_carrier, export_lookup, export_webhook, http,
+    Response, SegmentRules, Setting, Settings, TextEncoding, export_carrier, export_lookup,
+    export_webhook, http,
 };
 use serde::{Deserialize, Serialize};
 
@@ -137,6 +142,7 @@ impl Carrier for Sinch {
             )
             .origin("{api_base}")
             .lookup_final_after(FINAL_AFTER)
+            .encodings(&[TextEncoding::Gsm7, TextEncoding::Ucs2, TextEncoding::Smart])
             .max_characters(2_000)
             .segments(SegmentRules { max_segments: 10, ..SegmentRules::default() })
     }

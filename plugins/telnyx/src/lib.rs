@@ -16,7 +16,9 @@
 //! * The request takes an `Idempotency-Key` of letters, digits and `_:-`. The same request under it is answered as
 //!   before, for up to 24 hours when it succeeded ([idempotency]): the class is *key*, with half of that promised. While
 //!   the first one is at work the answer is 409, and 422 when the key stands for another request.
-//! * At most 10 segments.
+//! * At most 10 segments, in GSM-7 or UTF-16 ([encoding]), after a messaging profile has replaced look-alikes where it is set
+//!   up so ([smart encoding]). Telnyx' own alphabet is smaller than GSM-7: a text with `€`, `§` or a Greek letter is
+//!   sent in UTF-16, and has more segments than it was priced for.
 //! * Codes of 40xxx are refusals of one message; those of 1xxxx concern the request or the account.
 //! * Webhooks are signed by Ed25519 over `{timestamp}|{body}`, good for five minutes ([webhooks]).
 //!
@@ -25,13 +27,15 @@
 //! [telnyx-python]: https://github.com/team-telnyx/telnyx-python
 //! [idempotency]: https://developers.telnyx.com/docs/development/api-fundamentals/idempotency
 //! [webhooks]: https://developers.telnyx.com/docs/messaging/messages/receiving-webhooks
+//! [encoding]: https://developers.telnyx.com/docs/messaging/messages/message-encoding
+//! [smart encoding]: https://developers.telnyx.com/docs/messaging/messages/smart-encoding
 
 mod errors;
 mod webhook;
 
 use dripline_plugin_sdk::{
     Accepted, Carrier, Failure, Manifest, Outgoing, Request, Response, SegmentRules, Setting,
-    Settings, export_carrier, export_webhook,
+    Settings, TextEncoding, export_carrier, export_webhook,
 };
 use serde::{Deserialize, Serialize};
 
@@ -87,6 +91,7 @@ impl Carrier for Telnyx {
             )
             .origin("{api_base}")
             .key_lifetime(KEY_LIFETIME)
+            .encodings(&[TextEncoding::Gsm7, TextEncoding::Ucs2, TextEncoding::Smart])
             .segments(SegmentRules { max_segments: 10, ..SegmentRules::default() })
     }
 

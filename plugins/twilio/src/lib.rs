@@ -18,8 +18,10 @@
 //! * Sending is not idempotent and there is no key to make it so ([20500]), nor can a message be found by
 //!   a reference of ours: the duplicate class is *lost*. The callback's URL can carry our token.
 //! * A 429 was never processed and is safe to repeat ([20429]).
-//! * A text has at most 1,600 characters ([21617]); this carrier stops at 10 segments, the length of
-//!   1,530 GSM-7 characters, since longer messages are widely filtered.
+//! * A text has at most 1,600 characters, of which emoji and the like are more than one ([21617]); this carrier stops at 10
+//!   segments, the length of 1,530 GSM-7 characters, since longer messages are widely filtered.
+//! * A text is sent in GSM-7 or UCS-2, whichever it needs, after a messaging service has replaced look-alikes where it is
+//!   set up so ([21617]).
 //! * Twilio's own segment calculator keeps grapheme clusters whole.
 //! * Errors quote the recipient's number, so that none of Twilio's words are passed on.
 //!
@@ -36,12 +38,12 @@ use std::borrow::Cow;
 
 use dripline_plugin_sdk::{
     Accepted, Atom, Carrier, DuplicateClass, Failure, Manifest, Outgoing, Request, Response,
-    SegmentRules, Setting, Settings, export_carrier, export_webhook, http,
+    SegmentRules, Setting, Settings, TextEncoding, export_carrier, export_webhook, http,
 };
 use serde::Deserialize;
 
 const API_BASE: &str = "https://api.twilio.com";
-const MAX_CHARACTERS: usize = 1_600;
+const MAX_CHARACTERS: u32 = 1_600;
 
 /// The carrier.
 pub struct Twilio;
@@ -85,7 +87,8 @@ impl Carrier for Twilio {
             )
             .origin("{api_base}")
             .duplicates(DuplicateClass::Lost)
-            .max_characters(1_600)
+            .encodings(&[TextEncoding::Gsm7, TextEncoding::Ucs2, TextEncoding::Smart])
+            .max_characters(MAX_CHARACTERS)
             // A long code in the United States sends one segment a second, if no campaign says otherwise.
             .segments_per_second(1)
             .segments(SegmentRules {
@@ -101,8 +104,9 @@ impl Carrier for Twilio {
         if text.is_empty() {
             return Err(errors::failure(21602));
         }
+        let most = MAX_CHARACTERS as usize;
         // Octets are at least as many as characters, and cost nothing to count.
-        if text.len() > MAX_CHARACTERS && text.chars().count() > MAX_CHARACTERS {
+        if text.len() > most && text.encode_utf16().count() > most {
             return Err(errors::failure(21617));
         }
         let sender = match settings.get("messaging_service_sid") {

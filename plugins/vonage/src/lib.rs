@@ -16,12 +16,15 @@
 //! * There is no idempotency key and no search by our reference, which is given as `client_ref` and comes back
 //!   with reports: the class is *lost*.
 //! * Numbers are written without a plus, and the reference has at most 100 characters.
+//! * A text is sent in GSM-7 or UCS-2, whichever it needs ([encoding]). How long one may be is not documented; this carrier
+//!   stops at 10 segments.
 //! * Webhooks carry a JSON web token, signed by HS256, whose claim `payload_hash` is the SHA-256 of the body
 //!   ([signed webhooks]).
 //!
 //! [Messages API]: https://developer.vonage.com/en/api/messages
 //! [error list]: https://developer.vonage.com/en/api-errors/messages
 //! [vonage-python-sdk]: https://github.com/Vonage/vonage-python-sdk
+//! [encoding]: https://developer.vonage.com/en/messages/guides/sms/concatenation-and-encoding
 //! [signed webhooks]: https://developer.vonage.com/en/getting-started/concepts/webhooks#decoding-signed-webhooks
 
 mod errors;
@@ -29,7 +32,7 @@ mod webhook;
 
 use dripline_plugin_sdk::{
     Accepted, Carrier, DuplicateClass, Failure, Manifest, Outgoing, Request, Response,
-    SegmentRules, Setting, Settings, export_carrier, export_webhook,
+    SegmentRules, Setting, Settings, TextEncoding, export_carrier, export_webhook,
 };
 use serde::{Deserialize, Serialize};
 
@@ -74,6 +77,7 @@ impl Carrier for Vonage {
             )
             .origin("{api_base}")
             .duplicates(DuplicateClass::Lost)
+            .encodings(&[TextEncoding::Gsm7, TextEncoding::Ucs2])
             .segments(SegmentRules { max_segments: 10, ..SegmentRules::default() })
     }
 
