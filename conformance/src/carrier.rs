@@ -113,7 +113,8 @@ impl<'a> Subject<'a> {
         }
     }
 
-    async fn build(
+    /// The request that a message becomes, however often and by whichever instance it is built.
+    pub(crate) async fn build(
         &self,
         settings: &Map,
         secrets: &Secrets,

@@ -1,5 +1,5 @@
 //! What every carrier is put through, whatever its cases say: answers that are late, broken, huge, or from
-//! somebody else.
+//! somebody else, and texts as long as it takes them.
 
 use dripline_plugin_host::{Header, Response};
 
@@ -43,6 +43,7 @@ pub(crate) async fn run(subject: &Subject<'_>, files: &[Cases<CarrierFile>]) -> 
     checks.push(check("every answer, cut off anywhere", cut_off(subject, &answers).await));
     checks.push(check("every answer, with an octet changed", changed(subject, &answers).await));
     checks.push(check("an answer that quotes secrets", quotes(subject, &settings, &answers).await));
+    checks.extend(subject.longest_texts(files).await);
     checks.extend(subject.lookup_hardship(files).await);
     checks.extend(subject.token_hardship(files).await);
     checks.extend(subject.webhook_hardship(files).await);

@@ -7,7 +7,7 @@
 //! Layout: `cases` reads the files; `carrier` (with `lookup`, `token` and `webhook` for what it may do besides) and
 //! `renderer` run them; `stage` gives each case its time and hears what is logged; `canary` looks for secrets in all
 //! `words` that a plugin says; `hardship` is what every carrier is put through besides, whatever its cases say, with
-//! bodies from `garbage`. To add something that all plugins must stand, add it to `garbage` for bodies, to `hardship`
+//! bodies from `garbage` and the longest of `texts`. To add something that all plugins must stand, add it to `garbage` for bodies, to `hardship`
 //! and `lookup` for answers, or to `carrier` and `renderer` for every case.
 
 mod canary;
@@ -18,6 +18,7 @@ mod hardship;
 mod lookup;
 mod renderer;
 mod stage;
+mod texts;
 mod token;
 mod webhook;
 mod words;

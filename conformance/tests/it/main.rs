@@ -137,6 +137,25 @@ async fn each_promise_of_a_case_can_be_broken() {
 }
 
 #[tokio::test]
+async fn a_text_of_as_many_characters_as_a_carrier_takes_must_be_built() {
+    let case = |refuses_from: u32| {
+        format!(
+            "[settings]\naccount_sid = 'AC1'\napi_base = 'https://api.example.com'\n\
+             refuses_from = '{refuses_from}'\n[[case]]\nname = 'it'\n\
+             request.url = 'https://api.example.com/2010-04-01/Accounts/AC1/Messages.json'\n\
+             request.credential = {{ basic = {{ user = 'AC1', password_secret = 'auth_token' }} }}\n"
+        )
+    };
+    let kept = cases_of("brief_carrier", &case(41)).await.unwrap();
+    assert_eq!(failed(&kept), []);
+    let longest = "a text of as many characters as it takes";
+    assert!(kept.checks.iter().any(|check| check.case == longest), "{kept:?}");
+    let broken = cases_of("brief_carrier", &case(40)).await.unwrap();
+    let problem = "it, with 40 characters: it is refused: the text is too long after all";
+    assert_eq!(failed(&broken), [(longest, problem)]);
+}
+
+#[tokio::test]
 async fn a_carrier_that_believes_what_is_not_proved_is_found_out() {
     for (hook, expected) in [
         ("hook.body = 'careless'\nreceipts = []", "believed a request without checking"),
