@@ -31,6 +31,30 @@ fn the_bundled_plugins_load() {
     assert_eq!(host.plugins().len(), 2);
 }
 
+/// Each of these is from the carrier's documentation: see its module.
+#[test]
+fn the_bundled_carriers_say_what_they_take() {
+    let all = [
+        ("aws-sms", "gsm7,ucs2", Some(1_600), Some(1)),
+        ("bird", "gsm7,ucs2", None, Some(500)),
+        ("http-template", "gsm7,ucs2", None, None),
+        ("infobip", "gsm7,ucs2", None, None),
+        ("plivo", "gsm7,ucs2,smart", Some(1_600), Some(5)),
+        ("sinch", "gsm7,ucs2,smart", Some(2_000), None),
+        ("telnyx", "gsm7,ucs2,smart", None, None),
+        ("twilio", "gsm7,ucs2,smart", Some(1_600), Some(1)),
+        ("vonage", "gsm7,ucs2", None, Some(30)),
+    ];
+    let host = host(&all.map(|(name, ..)| name));
+    for said in all {
+        let manifest = host.manifest(said.0).unwrap();
+        let encodings = manifest.encodings().join(",");
+        let most = manifest.texts.max_characters.map(u32::from);
+        let a_second = manifest.documented_throttle().segments_per_second.map(u32::from);
+        assert_eq!((said.0, &*encodings, most, a_second), said);
+    }
+}
+
 #[tokio::test]
 async fn a_plugin_serves_as_what_it_is_only() {
     let host = host(&["hostile-carrier"]);

@@ -21,10 +21,14 @@
 //!   callback's address is what protects them (`webhook`).
 //! * A text has at most 1,600 characters ([SendTextMessage]), and is sent in GSM-7 or UCS-2, whichever it needs
 //!   ([characters]).
+//! * How many parts a second a sender may send depends on country and kind: a 10DLC number in the United States and a long
+//!   code in Canada 1, a toll-free number 3, a short code 100, a long code elsewhere 10 ([limits]). The hint is the least of
+//!   these.
 //! * Temporary credentials are not supported, since their session token changes by the hour.
 //!
 //! [SendTextMessage]: https://docs.aws.amazon.com/pinpoint/latest/apireference_smsvoicev2/API_SendTextMessage.html
 //! [characters]: https://docs.aws.amazon.com/sms-voice/latest/userguide/sms-limitations-character.html
+//! [limits]: https://docs.aws.amazon.com/sms-voice/latest/userguide/sms-limitations-mps.html
 //! [botocore]: https://github.com/boto/botocore/tree/develop/botocore/data/pinpoint-sms-voice-v2
 //! [version 4]: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 
@@ -92,6 +96,7 @@ impl Carrier for AwsSms {
             .unsigned_webhooks()
             .encodings(&[TextEncoding::Gsm7, TextEncoding::Ucs2])
             .max_characters(1_600)
+            .segments_per_second(1)
             .segments(SegmentRules { max_segments: 10, ..SegmentRules::default() })
     }
 

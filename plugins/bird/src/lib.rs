@@ -21,6 +21,8 @@
 //!   status decides. It calls a 5xx safe to repeat, and does not say that nothing was sent: that stays *uncertain*.
 //! * A text is sent in GSM-7 or UCS-2 ([charsets]). Bird replaces look-alikes where a request asks for it ([smart encoding]),
 //!   which none here does. How long a text may be is not documented; this carrier stops at 10 segments.
+//! * A workspace may make 500 such requests a second ([rate limit]), and so send 500 segments at least. What a channel may
+//!   send depends on its number; what is more waits at Bird.
 //! * Webhooks are signed by HMAC-SHA256 over timestamp, URL and the body's SHA-256 ([verifying]).
 //!
 //! [Sending SMS messages]: https://docs.bird.com/api/channels-api/supported-channels/programmable-sms/sending-sms-messages
@@ -28,6 +30,7 @@
 //! [another API]: https://bird.com/fr-fr/documentation/guides/idempotency/
 //! [charsets]: https://docs.bird.com/connectivity-platform/sending-sms/using-special-characters-unicode-and-gsm-t-charsets-for-sending-sms-in-different-languages
 //! [smart encoding]: https://docs.bird.com/api/channels-api/supported-channels/programmable-sms/sending-sms-messages/smart-encoding
+//! [rate limit]: https://docs.bird.com/api/channels-api/rate-limit
 //! [verifying]: https://docs.bird.com/api/notifications-api/api-reference/webhooks/verifying-a-webhook
 
 mod webhook;
@@ -98,6 +101,7 @@ impl Carrier for Bird {
             .origin("{api_base}")
             .duplicates(DuplicateClass::Lost)
             .encodings(&[TextEncoding::Gsm7, TextEncoding::Ucs2])
+            .segments_per_second(500)
             .segments(SegmentRules { max_segments: 10, ..SegmentRules::default() })
     }
 

@@ -19,6 +19,7 @@
 //!   ([lifecycle]).
 //! * A text is sent in GSM-7 or UCS-2, whichever it needs ([languages]). Infobip replaces letters where a request asks for
 //!   it, which none here does. How long a text may be is not documented; this carrier stops at 10 segments.
+//! * No limit is documented for sending ([rates]), so that there is no hint.
 //! * Reports are not signed: the secret part of the callback's address is what protects them.
 //!
 //! [Send SMS messages]: https://www.infobip.com/docs/api/channels/sms/outbound-sms/send-sms-messages
@@ -26,6 +27,7 @@
 //! [logs]: https://www.infobip.com/docs/api/channels/sms/logs-and-status-reports
 //! [status codes]: https://www.infobip.com/docs/essentials/api-essentials/response-status-and-error-codes
 //! [lifecycle]: https://www.infobip.com/docs/developer-resources/api-fundamentals/message-status-codes
+//! [rates]: https://www.infobip.com/docs/developer-resources/api-fundamentals/rate-limits-and-throttling
 //! [languages]: https://www.infobip.com/docs/sms/language
 
 mod webhook;

@@ -18,12 +18,15 @@
 //!   Opt-outs, filters and an empty balance come with reports.
 //! * A text has at most 1,600 characters in GSM-7 and 737 in UCS-2 ([encoding]), of which 10 segments leave 1,530 and 670.
 //!   An account may be set up to replace look-alikes first ([automatic encoding]).
+//! * An account sends 5 messages a second unless more was agreed; what is more waits at Plivo, and expires there after
+//!   three hours ([throughput]). Numbers in the United States have limits of their own, by kind and campaign.
 //! * Webhooks are forms, signed in version 3 ([signatures]).
 //!
 //! [Send a message]: https://www.plivo.com/docs/messaging/api/message#send-a-message
 //! [plivo-python]: https://github.com/plivo/plivo-python
 //! [encoding]: https://www.plivo.com/docs/messaging/concepts/encoding-and-concatenation
 //! [automatic encoding]: https://www.plivo.com/docs/faq/messaging/sms
+//! [throughput]: https://www.plivo.com/docs/faq/messaging/messaging-api
 //! [signatures]: https://www.plivo.com/docs/messaging/concepts/signature-validation
 
 mod webhook;
@@ -70,6 +73,7 @@ impl Carrier for Plivo {
             .duplicates(DuplicateClass::Lost)
             .encodings(&[TextEncoding::Gsm7, TextEncoding::Ucs2, TextEncoding::Smart])
             .max_characters(1_600)
+            .segments_per_second(5)
             .segments(SegmentRules { max_segments: 10, ..SegmentRules::default() })
     }
 

@@ -20,6 +20,8 @@
 //!   used up; that comes with reports, if at all.
 //! * A text has at most 2,000 characters ([Batches]). It is sent in GSM-7 or UCS-2 ([characters]), on accounts that are set up
 //!   so after look-alikes have been replaced ([auto encoding]).
+//! * How many messages a second may be sent is agreed for each service plan ([rates]), so that there is no hint. What is more
+//!   waits at Sinch.
 //! * Callbacks are signed by HMAC-SHA256 over body, nonce and timestamp ([callbacks]).
 //!
 //! [Batches]: https://developers.sinch.com/docs/sms/api-reference/sms/tag/Batches/
@@ -28,6 +30,7 @@
 //! [Java]: https://github.com/sinch/sinch-sdk-java
 //! [characters]: https://developers.sinch.com/docs/sms/resources/message-info/character-support
 //! [auto encoding]: https://developers.sinch.com/docs/sms/resources/message-info/auto-encoding
+//! [rates]: https://developers.sinch.com/docs/sms/resources/message-info/rate-limits/
 //! [callbacks]: https://developers.sinch.com/docs/sms/api-reference/sms/tag/Webhooks/
 
 mod webhook;

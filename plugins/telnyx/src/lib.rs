@@ -19,6 +19,9 @@
 //! * At most 10 segments, in GSM-7 or UTF-16 ([encoding]), after a messaging profile has replaced look-alikes where it is set
 //!   up so ([smart encoding]). Telnyx' own alphabet is smaller than GSM-7: a text with `€`, `§` or a Greek letter is
 //!   sent in UTF-16, and has more segments than it was priced for.
+//! * An account sends 50 messages a second, and a number as its kind may ([rates]): a long code outside the United States one
+//!   in ten seconds, one inside as its campaign says, a toll-free number 20 a second, a short code 1,000. No whole number of
+//!   segments a second is right for a long code, so that there is no hint. What is more waits at Telnyx.
 //! * Codes of 40xxx are refusals of one message; those of 1xxxx concern the request or the account.
 //! * Webhooks are signed by Ed25519 over `{timestamp}|{body}`, good for five minutes ([webhooks]).
 //!
@@ -27,6 +30,7 @@
 //! [telnyx-python]: https://github.com/team-telnyx/telnyx-python
 //! [idempotency]: https://developers.telnyx.com/docs/development/api-fundamentals/idempotency
 //! [webhooks]: https://developers.telnyx.com/docs/messaging/messages/receiving-webhooks
+//! [rates]: https://developers.telnyx.com/docs/messaging/messages/rate-limiting
 //! [encoding]: https://developers.telnyx.com/docs/messaging/messages/message-encoding
 //! [smart encoding]: https://developers.telnyx.com/docs/messaging/messages/smart-encoding
 

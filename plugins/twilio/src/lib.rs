@@ -22,6 +22,8 @@
 //!   segments, the length of 1,530 GSM-7 characters, since longer messages are widely filtered.
 //! * A text is sent in GSM-7 or UCS-2, whichever it needs, after a messaging service has replaced look-alikes where it is
 //!   set up so ([21617]).
+//! * A long code in the United States sends one segment a second unless its campaign says otherwise, a short code more than
+//!   100 ([30001]). The hint is for the first.
 //! * Twilio's own segment calculator keeps grapheme clusters whole.
 //! * Errors quote the recipient's number, so that none of Twilio's words are passed on.
 //!
@@ -29,6 +31,7 @@
 //! [error dictionary]: https://www.twilio.com/docs/api/errors
 //! [20500]: https://www.twilio.com/docs/api/errors/20500
 //! [20429]: https://www.twilio.com/docs/api/errors/20429
+//! [30001]: https://www.twilio.com/docs/api/errors/30001
 //! [21617]: https://www.twilio.com/docs/api/errors/21617
 
 mod errors;
@@ -89,7 +92,6 @@ impl Carrier for Twilio {
             .duplicates(DuplicateClass::Lost)
             .encodings(&[TextEncoding::Gsm7, TextEncoding::Ucs2, TextEncoding::Smart])
             .max_characters(MAX_CHARACTERS)
-            // A long code in the United States sends one segment a second, if no campaign says otherwise.
             .segments_per_second(1)
             .segments(SegmentRules {
                 atom: Atom::Grapheme,

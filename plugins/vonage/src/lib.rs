@@ -18,6 +18,8 @@
 //! * Numbers are written without a plus, and the reference has at most 100 characters.
 //! * A text is sent in GSM-7 or UCS-2, whichever it needs ([encoding]). How long one may be is not documented; this carrier
 //!   stops at 10 segments.
+//! * An API key may make 30 requests a second ([throughput]), and so send 30 segments at least. 10DLC numbers in the United
+//!   States have limits of their own, by campaign.
 //! * Webhooks carry a JSON web token, signed by HS256, whose claim `payload_hash` is the SHA-256 of the body
 //!   ([signed webhooks]).
 //!
@@ -25,6 +27,7 @@
 //! [error list]: https://developer.vonage.com/en/api-errors/messages
 //! [vonage-python-sdk]: https://github.com/Vonage/vonage-python-sdk
 //! [encoding]: https://developer.vonage.com/en/messages/guides/sms/concatenation-and-encoding
+//! [throughput]: https://api.support.vonage.com/hc/en-us/articles/203993598-What-is-the-Throughput-Limit-for-Outbound-SMS
 //! [signed webhooks]: https://developer.vonage.com/en/getting-started/concepts/webhooks#decoding-signed-webhooks
 
 mod errors;
@@ -78,6 +81,7 @@ impl Carrier for Vonage {
             .origin("{api_base}")
             .duplicates(DuplicateClass::Lost)
             .encodings(&[TextEncoding::Gsm7, TextEncoding::Ucs2])
+            .segments_per_second(30)
             .segments(SegmentRules { max_segments: 10, ..SegmentRules::default() })
     }
 
