@@ -18,5 +18,6 @@ mod route;
 mod session;
 mod terminal;
 mod token_server;
+mod tutorial;
 mod usage;
 mod workflow;

@@ -4,7 +4,7 @@ use dripline_domain::clock::SystemClock;
 use dripline_store::ops::{NewPluginVersion, install_plugin};
 use dripline_store::{plugin, worker_registry};
 
-use crate::session::{Session, assert_transcript};
+use crate::session::{Session, assert_transcript, read};
 use crate::token_server::TokenServer;
 
 #[test]
@@ -201,41 +201,22 @@ fn a_new_plugin_builds_and_passes_at_once() {
     let mut session = Session::without_database();
     session.environment("DRIPLINE__PLUGINS__CARRIER__DEADLINE_MS", "2000");
     session.environment("DRIPLINE__PLUGINS__RENDERER__DEADLINE_MS", "2000");
-    // The tools of whoever runs the tests, with a build folder that the next run finds again.
-    for name in ["CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN"] {
-        if let Some(value) = std::env::var_os(name) {
-            session.environment(name, value);
-        }
-    }
-    let home = std::env::var_os("HOME").unwrap_or_default();
-    let in_home = |folder: &str| std::path::Path::new(&home).join(folder);
-    if std::env::var_os("CARGO_HOME").is_none() {
-        session.environment("CARGO_HOME", in_home(".cargo"));
-    }
-    if std::env::var_os("RUSTUP_HOME").is_none() {
-        session.environment("RUSTUP_HOME", in_home(".rustup"));
-    }
-    let program = std::path::Path::new(env!("CARGO_BIN_EXE_dripline"));
-    let path = std::env::var("PATH").unwrap();
-    session.environment("PATH", format!("{}:{path}", program.parent().unwrap().display()));
-    session.environment("CARGO_TARGET_DIR", concat!(env!("CARGO_TARGET_TMPDIR"), "/scaffold"));
+    session.with_rust();
+    // A build folder that the next run finds again. What is made of the carrier is shown by the tutorial's test.
+    let target = concat!(env!("CARGO_TARGET_TMPDIR"), "/scaffold");
+    session.environment("CARGO_TARGET_DIR", target);
     for (kind, name) in [("carrier", "acme-sms"), ("renderer", "brackets")] {
         session.run(&format!("plugin new {kind} {name}"));
         session.run(&format!("plugin new {kind} {name}"));
-        let tested = std::process::Command::new("cargo")
-            .args(["test", "--quiet", "--manifest-path"])
-            .arg(session.home().join(name).join("Cargo.toml"))
-            .env("CARGO_TARGET_DIR", concat!(env!("CARGO_TARGET_TMPDIR"), "/scaffold"))
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&tested.stderr);
-        assert!(tested.status.success(), "{}{said}", String::from_utf8_lossy(&tested.stdout));
-        let built = session.quiet(&format!("plugin build {name} --output json"));
-        assert_eq!(built.code, 0, "{}", built.stderr);
-        let component = built.json()["component"].as_str().unwrap().to_owned();
-        let verdict = session.quiet(&format!("plugin test {component} --cases {name}/cases"));
-        assert_eq!(verdict.code, 0, "{}{}", verdict.stdout, verdict.stderr);
     }
+    let tested = session.shell("cargo test --quiet --manifest-path brackets/Cargo.toml").output();
+    let tested = read(tested.unwrap());
+    assert_eq!(tested.code, 0, "{}{}", tested.stdout, tested.stderr);
+    let built = session.quiet("plugin build brackets --output json");
+    assert_eq!(built.code, 0, "{}", built.stderr);
+    let component = built.json()["component"].as_str().unwrap().to_owned();
+    let verdict = session.quiet(&format!("plugin test {component} --cases brackets/cases"));
+    assert_eq!(verdict.code, 0, "{}{}", verdict.stdout, verdict.stderr);
     session.run("plugin new carrier Acme");
     session.run("plugin build nowhere");
     assert_transcript!(session);

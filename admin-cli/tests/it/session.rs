@@ -108,12 +108,15 @@ impl Session {
 
     /// The command with this session's environment and nothing else.
     pub(crate) fn command(&self, arguments: &str) -> Command {
-        let program = PathBuf::from(env!("CARGO_BIN_EXE_dripline"));
-        let programs = program.parent().expect("a program is in a directory");
-        let path = format!("{}:/usr/bin:/bin", programs.display());
+        self.shell(&format!("exec dripline {arguments}"))
+    }
+
+    /// Whatever a shell makes of a line, with this session's environment and nothing else.
+    pub(crate) fn shell(&self, line: &str) -> Command {
+        let path = format!("{}:/usr/bin:/bin", programs().display());
         let mut command = Command::new("sh");
         command
-            .args(["-c", &format!("exec dripline {arguments}")])
+            .args(["-c", line])
             .current_dir(self.home())
             .env_clear()
             .env("PATH", path)
@@ -133,6 +136,23 @@ impl Session {
     /// Sets a variable for all commands that follow.
     pub(crate) fn environment(&mut self, name: &str, value: impl Into<OsString>) {
         self.environment.push((name.to_owned(), value.into()));
+    }
+
+    /// Gives commands the Rust tools of whoever runs the tests.
+    pub(crate) fn with_rust(&mut self) {
+        for name in RUSTS_OWN {
+            if let Some(value) = std::env::var_os(name) {
+                self.environment(name, value);
+            }
+        }
+        let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
+        for (name, folder) in [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")] {
+            if std::env::var_os(name).is_none() {
+                self.environment(name, home.join(folder));
+            }
+        }
+        let path = std::env::var("PATH").expect("whoever runs the tests has a search path");
+        self.environment("PATH", format!("{}:{path}", programs().display()));
     }
 
     /// Does to the database what no command could.
@@ -167,6 +187,12 @@ impl Session {
     pub(crate) fn transcript(&self) -> String {
         self.transcript.replace(&self.home().display().to_string(), "[home]")
     }
+}
+
+/// Where `dripline` is, with the other programs that `cargo xtask test` has built.
+fn programs() -> &'static Path {
+    let program = Path::new(env!("CARGO_BIN_EXE_dripline"));
+    program.parent().expect("a program is in a directory")
 }
 
 /// The URL without the parameters that only our driver knows.
@@ -218,6 +244,22 @@ macro_rules! assert_transcript {
     }};
 }
 pub(crate) use assert_transcript;
+
+/// What cargo needs to know to find its registry again.
+const RUSTS_OWN: [&str; 12] = [
+    "CARGO_HOME",
+    "CARGO_HTTP_CAINFO",
+    "CARGO_NET_OFFLINE",
+    "RUSTUP_HOME",
+    "RUSTUP_TOOLCHAIN",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "NO_PROXY",
+    "https_proxy",
+    "no_proxy",
+];
 
 /// A route to nowhere, which is never used: nothing is sent in these tests.
 pub(crate) const ROUTE: &str = "route add main --carrier twilio --sender +15005550006 \
