@@ -1,11 +1,11 @@
 //! `cargo xtask languages`: the example plugins in other languages than Rust, built with those languages'
-//! own tools, and what `dripline plugin check` and `dripline plugin test` say about them.
+//! own tools, what `dripline plugin check` and `dripline plugin test` say about them, and a worker that sends with them.
 //!
 //! Each example builds itself, by the command that its README tells a reader to run. Here is only what
 //! that needs, and what is done with the component.
 //!
-//! To add a language, add a function that builds its example, and the example to [`EXAMPLES`]; programs
-//! that a distribution has are installed by `.ci/run`.
+//! To add a language, add a function that builds its example, and the example to [`EXAMPLES`] and to the worker's
+//! test; programs that a distribution has are installed by `.ci/run`.
 
 use std::ffi::OsString;
 use std::fs;
@@ -15,7 +15,7 @@ use anyhow::{Context, bail};
 
 use crate::process::Program;
 use crate::workspace::Workspace;
-use crate::{build, say, tools};
+use crate::{build, say, test, tools};
 
 /// An example, and how its component is made.
 struct Example {
@@ -44,7 +44,7 @@ const C_PROBE: &str = "#include <stdlib.h>\n\
     void *probe(size_t size);\n\
     void *probe(size_t size) { return malloc(size); }\n";
 
-/// Builds every example and runs the conformance kit on it.
+/// Builds every example, runs the conformance kit on it, and lets a worker send with them.
 pub(crate) fn check(workspace: &Workspace) -> anyhow::Result<()> {
     // As for the tests, which come next: nothing is built twice.
     let dripline = build::programs_with_crash_points(workspace)?.join("dripline");
@@ -63,7 +63,9 @@ pub(crate) fn check(workspace: &Workspace) -> anyhow::Result<()> {
         prove(&dripline, &component, &source.folder.join("cases"))
             .with_context(|| format!("check what plugins/examples/{name} became"))?;
     }
-    Ok(())
+    // In `worker/tests/it/languages.rs`, which fails without the variable.
+    let built = workspace.target("languages").into_os_string();
+    test::run_ignored(workspace, "languages::", ("DRIPLINE_TEST_LANGUAGES", built))
 }
 
 /// What an author would do with the component before anybody gets it.

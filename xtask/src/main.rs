@@ -45,7 +45,7 @@ enum Command {
     Races(races::Args),
     /// Build the plugins and collect them in target/plugins
     Plugins(plugins::Args),
-    /// Build the plugins in other languages than Rust, and run the conformance kit on them
+    /// Build the plugins in other languages than Rust, run the conformance kit on them, and send with them
     Languages,
     /// Bring the offline data of the queries up to date, or check that it is
     Sqlx(sqlx::Args),

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use anyhow::bail;
 use dripline_embedded_postgres::Throwaway;
 
 use crate::process::Program;
@@ -53,6 +54,28 @@ pub(crate) fn run_long_races(workspace: &Workspace, filters: &[String]) -> anyho
     let mut environment = Environment::prepare(workspace)?;
     environment.variables.push(("DRIPLINE_RACES", "long".into()));
     environment.run_tests(workspace, &args)
+}
+
+/// The tests whose names contain `filter` and that are ignored everywhere else, with a variable that they need. That
+/// there are none is an error, since nothing would have been shown.
+pub(crate) fn run_ignored(
+    workspace: &Workspace,
+    filter: &str,
+    variable: (&'static str, std::ffi::OsString),
+) -> anyhow::Result<()> {
+    let mut environment = Environment::prepare(workspace)?;
+    environment.variables.push(variable);
+    say::step(&format!("running the tests of {filter}"));
+    // All packages are built, as for all tests, so that nothing is built twice.
+    let tests = |last: &[&str]| {
+        let cargo = environment.apply(workspace.cargo());
+        cargo.args(["test", "--workspace", "--test", "it", "--", "--ignored", filter]).args(last)
+    };
+    let found = tests(&["--list"]).capture()?;
+    if !found.lines().any(|line| line.ends_with(": test")) {
+        bail!("there is no ignored test of {filter}");
+    }
+    tests(&[]).run()
 }
 
 /// What tests find in their environment.

@@ -11,6 +11,7 @@ mod failover;
 mod half_open;
 mod hostile;
 mod journal;
+mod languages;
 mod outage;
 mod plugin_log;
 mod plugins;

@@ -110,6 +110,12 @@ impl Stage {
         Scene { account_id, contacts: contacts.len() as u64 }
     }
 
+    /// Puts a component among the plugins of workers that are started from now on.
+    pub(crate) fn add_plugin(&self, component: &Path) {
+        let name = component.file_name().expect("a component has a name");
+        std::os::unix::fs::symlink(component, self.plugins.join(name)).unwrap();
+    }
+
     /// A worker that is about to be started.
     pub(crate) fn worker(&self) -> WorkerCommand {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dripline-worker"));
