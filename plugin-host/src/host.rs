@@ -14,7 +14,7 @@ use crate::cpu::CpuThreads;
 use crate::egress::Secrets;
 use crate::engine::Engine;
 use crate::error::{HostError, LoadError, PluginError};
-use crate::http::{Request, Response};
+use crate::http::{Credential, Request, Response};
 use crate::limits::Limits;
 use crate::log::{LogKeeper, Speaker};
 use crate::manifest::Manifest;
@@ -400,7 +400,11 @@ impl PluginHost {
         let built = self.call_carrier(carrier, 1, secrets, move |setting, ready| {
             vec![token::build_request(setting, ready.token.as_ref(), &settings)]
         });
-        built.await.pop().unwrap_or(Err(PluginError::HostStopped.into()))
+        let mut request = built.await.pop().unwrap_or(Err(PluginError::HostStopped.into()))?;
+        if self.manifest(carrier).is_some_and(|manifest| manifest.encodes_client()) {
+            request.credential = request.credential.map(Credential::form_encoded);
+        }
+        Ok(request)
     }
 
     /// Where an answer has the token, or why there is none. The plugin is shown nothing that could hold a token.

@@ -42,6 +42,14 @@ pub enum Credential {
         /// The name of the secret that is the password.
         password_secret: String,
     },
+    /// The same, with user and secret form-encoded before they are put together (RFC 6749, section 2.3.1). No plugin
+    /// asks for it in a request: its manifest says so of the requests that fetch tokens.
+    EncodedBasic {
+        /// Not a secret: the client's id.
+        user: String,
+        /// The name of the secret that is the password.
+        password_secret: String,
+    },
     /// `<name>: <secret>`.
     Header {
         /// The header's name.
@@ -66,13 +74,26 @@ pub struct Request {
     pub credential: Option<Credential>,
 }
 
+impl Credential {
+    /// The same with user and secret form-encoded, where it has both.
+    pub(crate) fn form_encoded(self) -> Self {
+        match self {
+            Self::Basic { user, password_secret } => Self::EncodedBasic { user, password_secret },
+            other => other,
+        }
+    }
+}
+
 impl Request {
     /// Whether it asks for a token, in a placeholder or as its credential.
     pub fn wants_token(&self) -> bool {
         let named = match &self.credential {
             None => None,
             Some(Credential::Bearer { secret } | Credential::Header { secret, .. }) => Some(secret),
-            Some(Credential::Basic { password_secret, .. }) => Some(password_secret),
+            Some(
+                Credential::Basic { password_secret, .. }
+                | Credential::EncodedBasic { password_secret, .. },
+            ) => Some(password_secret),
         };
         named.is_some_and(|name| name == TOKEN)
             || calls_for_token(&self.url)
@@ -108,6 +129,11 @@ impl Request {
             }
             Some(Credential::Basic { user, password_secret }) => {
                 part(b"basic");
+                part(user.as_bytes());
+                part(password_secret.as_bytes());
+            }
+            Some(Credential::EncodedBasic { user, password_secret }) => {
+                part(b"encoded-basic");
                 part(user.as_bytes());
                 part(password_secret.as_bytes());
             }

@@ -4,7 +4,10 @@ use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 
 use crate::error::LoadError;
-use crate::manifest::{KEY_LIFETIME, LOOKUP_FINAL_AFTER, Manifest, SettingKind, UNSIGNED, named};
+use crate::manifest::{
+    FORM_ENCODED, KEY_LIFETIME, LOOKUP_FINAL_AFTER, Manifest, SettingKind, TOKEN_CLIENT, UNSIGNED,
+    named,
+};
 use crate::outcome::{REASON_CHARS, masked};
 use crate::registry::PluginKind;
 use crate::wasi;
@@ -233,6 +236,9 @@ pub(crate) fn manifest(plugin: &str, manifest: &Manifest) -> Result<(), LoadErro
             return wrong(format!("`{value}` as `{name}` is no number of seconds up to a year"));
         }
     }
+    if let Some(value) = manifest.attribute(TOKEN_CLIENT).filter(|value| *value != FORM_ENCODED) {
+        return wrong(format!("`{value}` as `{TOKEN_CLIENT}` is not `{FORM_ENCODED}`"));
+    }
     if let Err(error) = manifest.texts.segments.validate() {
         return wrong(error.to_string());
     }
@@ -275,6 +281,14 @@ mod tests {
         for value in ["3 h", "-1", "", "31536001"] {
             check("key.lifetime-seconds", value, false);
             check("lookup.final-after-seconds", value, false);
+        }
+    }
+
+    #[test]
+    fn a_client_is_form_encoded_or_not() {
+        for (value, fits) in [("form-encoded", true), ("plain", false), ("", false)] {
+            let found = manifest("acme", &described(vec![], &[("token.client", value)]));
+            assert_eq!(found.is_ok(), fits, "{value}: {found:?}");
         }
     }
 

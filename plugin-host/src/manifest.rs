@@ -16,6 +16,12 @@ pub(crate) const UNSIGNED: &str = "webhook.unsigned";
 /// The attribute that says how long after a hand-over "we do not have it" is final.
 pub(crate) const LOOKUP_FINAL_AFTER: &str = "lookup.final-after-seconds";
 
+/// The attribute that says how a client is put into `Authorization: Basic` to fetch a token.
+pub(crate) const TOKEN_CLIENT: &str = "token.client";
+
+/// Its one value.
+pub(crate) const FORM_ENCODED: &str = "form-encoded";
+
 /// What holds where a manifest says nothing: longer than any carrier is known to think about a request.
 const DEFAULT_FINAL_AFTER: Duration = Duration::from_mins(15);
 
@@ -216,6 +222,11 @@ impl Manifest {
             Some(setting) => settings.get(setting).is_some_and(|value| value == "true"),
             None => value == "true",
         })
+    }
+
+    /// Whether id and secret of a client are form-encoded in `Authorization: Basic`, where a token is fetched.
+    pub(crate) fn encodes_client(&self) -> bool {
+        self.attribute(TOKEN_CLIENT) == Some(FORM_ENCODED)
     }
 
     pub(crate) fn setting_kind(&self, name: &str) -> Option<SettingKind> {

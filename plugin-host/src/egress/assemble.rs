@@ -13,7 +13,7 @@ use hyper::{Method, Uri};
 use url::{Position, Url};
 
 use super::grant::{Rights, Target};
-use super::placeholder::{Place, TOKEN, calls_for_token, fill, smuggles};
+use super::placeholder::{Place, TOKEN, calls_for_token, encoded, fill, smuggles};
 use super::{EgressOptions, Forbidden};
 use crate::http::{Credential, Header, Request};
 
@@ -145,8 +145,10 @@ fn headers(
             if user.contains(':') || user.chars().any(char::is_control) {
                 return Err(Forbidden::HeaderText { name: AUTHORIZATION.to_string() });
             }
-            let pair = STANDARD.encode(format!("{user}:{}", secret(password_secret)?));
-            (AUTHORIZATION, format!("Basic {pair}"))
+            (AUTHORIZATION, basic(user, secret(password_secret)?))
+        }
+        Some(Credential::EncodedBasic { user, password_secret }) => {
+            (AUTHORIZATION, basic(&encoded(user), &encoded(secret(password_secret)?)))
         }
         Some(Credential::Header { name, secret: secret_name }) => {
             (header_name(name)?, secret(secret_name)?.to_owned())
@@ -156,6 +158,10 @@ fn headers(
     value.set_sensitive(true);
     headers.insert(name, value);
     Ok(headers)
+}
+
+fn basic(user: &str, secret: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{user}:{secret}")))
 }
 
 fn header_name(name: &str) -> Result<HeaderName, Forbidden> {
@@ -338,6 +344,18 @@ mod tests {
         assert_eq!(assembled.headers["authorization"], "Basic QUMxOnMmY3JldCIx");
         assert_eq!(assembled.headers["host"], "api.example.com");
         assert_eq!(assembled.body, r#"{"k":"s&cret\"1"}"#);
+    }
+
+    #[test]
+    fn an_encoded_client_is_one_that_every_form_would_have() {
+        let assembled = assemble(|r| {
+            r.credential = Some(Credential::EncodedBasic {
+                user: "a:b c".into(),
+                password_secret: "token".into(),
+            });
+        });
+        let value = format!("Basic {}", STANDARD.encode("a%3Ab%20c:s%26cret%221"));
+        assert_eq!(assembled.unwrap().headers["authorization"], value);
     }
 
     #[test]

@@ -12,6 +12,11 @@ use super::xml;
 pub(super) const UNRESERVED: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
+/// The value as a form has it.
+pub(super) fn encoded(value: &str) -> String {
+    utf8_percent_encode(value, UNRESERVED).to_string()
+}
+
 const OPEN: &str = "{{secret:";
 const CLOSE: &str = "}}";
 

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{GeneralPurpose, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 
-use super::placeholder::UNRESERVED;
+use super::placeholder::{UNRESERVED, encoded};
 use super::secrets::Secrets;
 
 /// A form shorter than this occurs in innocent text too often to be blotted out.
@@ -75,7 +75,7 @@ impl fmt::Debug for Redactor {
 }
 
 /// The value as it is, percent-encoded, escaped as JSON and XML libraries do, in hex, and as any base64 text that contains
-/// it, for each of the three places it can start in a group.
+/// it, for each of the three places it can start in a group, also of the value as a form has it.
 fn forms_of(value: &str) -> BTreeSet<Vec<u8>> {
     let mut forms = BTreeSet::new();
     forms.insert(value.as_bytes().to_vec());
@@ -100,6 +100,7 @@ fn forms_of(value: &str) -> BTreeSet<Vec<u8>> {
     for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
         for lead in 0..3_usize {
             insert_base64(engine, value, lead, &mut forms);
+            insert_base64(engine, &encoded(value), lead, &mut forms);
         }
     }
     forms.retain(|form| form.len() >= SHORTEST_FORM);
@@ -300,6 +301,16 @@ mod tests {
                     assert_eq!(redacted, shown, "{plain}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn base64_of_a_form_hides_nothing_either() {
+        for lead in ["", "u", "us", "user:"] {
+            let pair = format!("{lead}{}", encoded(SECRET));
+            let redacted = redact(&format!("Basic {}", STANDARD.encode(&pair)));
+            assert!(redacted.contains("[secret token]"), "{pair} -> {redacted}");
+            assert!(redacted.len() < "Basic dXNlcjo[secret token]====".len(), "{redacted}");
         }
     }
 

@@ -123,6 +123,54 @@ async fn a_token_is_fetched_through_the_door_and_goes_where_it_is_asked_for() {
     assert!(!format!("{with_token:?}{token:?}").contains("t0k3n"));
 }
 
+/// The carrier's manifest says that it wants its client form-encoded, and so it is, where a token is fetched.
+#[tokio::test]
+async fn a_client_is_form_encoded_where_a_token_is_fetched_and_nowhere_else() {
+    let server = Server::start(Behaviour::Echo, "").await;
+    let (host, origin) = (host(&[TOKENED]), server.origin());
+    let settings = settings(&origin, "header");
+    let mut secrets = Secrets::default();
+    secrets.insert("client_secret", "hunt:r+2/ %").unwrap();
+    let rights = RouteRights {
+        allowed_origins: std::slice::from_ref(&origin),
+        allow_loopback: true,
+        secrets,
+        ..RouteRights::default()
+    };
+    let grant = Grant::new(&host.manifest(TOKENED).unwrap(), &settings, &rights).unwrap();
+    let request = host.build_token_request(TOKENED, &settings, grant.secrets()).await.unwrap();
+    let egress = Egress::new(EgressOptions::default());
+    let outcome = egress.send(&grant, request.clone()).await;
+    // AC1:hunt%3Ar%2B2%2F%20%25
+    let encoded = "QUMxOmh1bnQlM0FyJTJCMiUyRiUyMCUyNQ==";
+    let arrived = &server.requests()[0];
+    assert!(arrived.contains(&format!("authorization: Basic {encoded}\r\n")), "{arrived}");
+
+    // What echoes it, and what is shown of it, has nothing of it.
+    let WireOutcome::Response(response) = outcome else { panic!("{outcome:?}") };
+    let echoed = String::from_utf8_lossy(&response.body).into_owned();
+    let shown = grant.preview(request, &EgressOptions::default()).unwrap();
+    let shown = shown.headers.iter().find(|h| h.name == "authorization").unwrap().value.clone();
+    for text in [echoed, shown] {
+        assert!(text.contains("Basic QUMxO[secret client_secret]"), "{text}");
+        assert!(!text.contains("h1bnQl"), "{text}");
+    }
+
+    let plain = Request {
+        method: "POST".to_owned(),
+        url: origin,
+        headers: vec![],
+        body: vec![],
+        credential: Some(Credential::Basic {
+            user: "AC1".to_owned(),
+            password_secret: "client_secret".to_owned(),
+        }),
+    };
+    egress.send(&grant, plain).await;
+    let arrived = &server.requests()[1];
+    assert!(arrived.contains("authorization: Basic QUMxOmh1bnQ6cisyLyAl\r\n"), "{arrived}");
+}
+
 #[tokio::test]
 async fn whatever_echoes_a_token_is_blotted_out() {
     let server = Server::start(Behaviour::Echo, "").await;

@@ -105,6 +105,14 @@ impl Manifest {
         self.attribute("throttle.segments-per-day", segments.to_string())
     }
 
+    /// Says that the carrier wants a client's id and secret form-encoded where [`crate::Token`] puts them into
+    /// `Authorization: Basic`, as RFC 6749 has it (section 2.3.1). The host puts them in as they are without it, which
+    /// is the same for letters, digits and `-._~`.
+    #[must_use]
+    pub fn form_encoded_client(self) -> Self {
+        self.attribute("token.client", "form-encoded")
+    }
+
     /// Says what the carrier sends texts in. The host assumes [`TextEncoding::Gsm7`] and [`TextEncoding::Ucs2`], one of
     /// which must be there: it refuses a text that needs another one before anything is sent.
     #[must_use]

@@ -67,8 +67,9 @@ impl Request {
     /// one. Add the client with [`Request::basic`], or take [`Request::client_credentials_in_form`].
     ///
     /// The standard wants a client's id and secret form-encoded before they are put into `Authorization: Basic`, and
-    /// most servers do not. The host puts them in as they are, so that a secret with other characters than letters,
-    /// digits and `-._~` may need the form.
+    /// many servers do not. The host puts them in as they are, unless the manifest says
+    /// [`crate::Manifest::form_encoded_client`]: it matters for a secret with other characters than letters, digits
+    /// and `-._~`.
     #[must_use]
     pub fn client_credentials(url: impl Into<String>, scope: Option<&str>) -> Self {
         let scope = scope.map(|scope| ("scope", scope));

@@ -26,7 +26,8 @@ use tempfile::TempDir;
 pub(crate) const ACCOUNT_SID: &str = "AC00000000000000000000000000000001";
 /// The route whose carrier plugin does what the text says.
 pub(crate) const HOSTILE: &str = "hostile";
-pub(crate) const AUTH_TOKEN: &str = "the-auth-token-of-the-tests";
+/// With characters that mean something in a header, a form, JSON or base64's input.
+pub(crate) const AUTH_TOKEN: &str = "the auth+token/of:the%tests&more=\"1\"";
 /// Long enough for a loaded machine; nothing waits for it when all is well.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 
