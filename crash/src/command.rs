@@ -289,13 +289,7 @@ impl<'a> Errand<'a> {
                 let paused = self.deed == Deed::PauseRoute;
                 expect("route is paused", route.paused_at.is_some(), paused)
             }
-            Deed::TestRoute => {
-                let route = route::find(pool, *account_id, THROTTLED).await?.context("a route")?;
-                let paces = sender_pace::list(pool, route.route_id).await?;
-                // Once, and once more if the first had counted before it died.
-                let counted: u64 = paces.iter().map(|pace| pace.segments_today).sum();
-                expect("one segment or two", (1..=2).contains(&counted), true)
-            }
+            Deed::TestRoute => self.check_counted().await,
             Deed::RemovePlugin => {
                 expect("plugins in force", plugin::in_force(pool).await?.len(), 0)?;
                 expect("versions", plugin::versions(pool, PLUGIN).await?.len(), 1)
@@ -316,6 +310,15 @@ impl<'a> Errand<'a> {
                 expect("enrollments", self.enrollments(all).await?, 1)
             }
         }
+    }
+
+    /// What was sent by hand counts for its sender once, and once more if the first had counted before it died.
+    async fn check_counted(&self) -> anyhow::Result<()> {
+        let Stage { pool, account_id, .. } = self.stage;
+        let route = route::find(pool, *account_id, THROTTLED).await?.context("a route")?;
+        let paces = sender_pace::list(pool, route.route_id).await?;
+        let counted: u64 = paces.iter().map(|pace| pace.segments_today).sum();
+        expect("one segment or two", (1..=2).contains(&counted), true)
     }
 
     async fn workflows(&self) -> anyhow::Result<Vec<String>> {
