@@ -187,9 +187,13 @@ async fn pause_route(stage: &Stage, account: &Account, time: Duration) -> anyhow
             stage.complain(format!("the route of {} does not run again", account.name));
             return Ok(Came::Failed);
         }
+        tokio::time::sleep(RESUME_PAUSE).await;
     }
     Ok(came)
 }
+
+/// Between two tries, since a database that is away refuses at once.
+const RESUME_PAUSE: Duration = Duration::from_millis(200);
 
 /// How long it is tried to let a route run again. Longer than any fault.
 const RESUME_PATIENCE: Duration = Duration::from_mins(1);
