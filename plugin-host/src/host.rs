@@ -121,6 +121,14 @@ impl PluginHost {
         Some(Self { held: Some(held), ..self.clone() })
     }
 
+    /// Whether the version that it holds is in force still, or it holds none.
+    pub fn holds_what_is_in_force(&self) -> bool {
+        self.held.as_ref().is_none_or(|held| {
+            let in_force = self.shared.registry.get(&held.info.name, held.info.kind);
+            in_force.is_ok_and(|in_force| Arc::ptr_eq(held, &in_force))
+        })
+    }
+
     fn find(&self, name: &str, kind: PluginKind) -> Result<Arc<Plugin>, PluginError> {
         match &self.held {
             Some(held) if held.info.name == name && held.info.kind == kind => Ok(Arc::clone(held)),

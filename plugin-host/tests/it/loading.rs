@@ -55,6 +55,22 @@ fn the_bundled_carriers_say_what_they_take() {
     }
 }
 
+#[test]
+fn what_is_held_is_in_force_until_its_own_carrier_changes() {
+    let host = host(&["twilio"]);
+    let held = host.holding("twilio").unwrap();
+    let before = host.changes();
+    host.load("template", &component("template")).unwrap();
+    assert_ne!(host.changes(), before);
+    assert!(held.holds_what_is_in_force(), "another plugin is none of its business");
+    host.load("twilio", &component("twilio")).unwrap();
+    assert!(!held.holds_what_is_in_force());
+    let held = host.holding("twilio").unwrap();
+    assert!(held.holds_what_is_in_force());
+    host.unload("twilio");
+    assert!(!held.holds_what_is_in_force());
+}
+
 #[tokio::test]
 async fn a_plugin_serves_as_what_it_is_only() {
     let host = host(&["hostile-carrier"]);

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -49,8 +50,8 @@ pub(super) struct ReadyRoute {
     /// Where its carrier may report to, with its secret part.
     callback: Option<String>,
     rules: TextRules,
-    /// The state of the plugins that it was made with.
-    plugin_changes: u64,
+    /// The state of the plugins in which its carrier was last found to be in force.
+    plugin_changes: AtomicU64,
 }
 
 /// Why a route is not ready.
@@ -83,8 +84,8 @@ impl Routes {
     }
 
     /// The route in that revision, or a later one.
-    /// Secrets are read once per revision: to change one, change the route or restart. A plugin that changes
-    /// changes every route.
+    /// Secrets are read once per revision: to change one, change the route or restart. Another version of its
+    /// carrier changes the route, and another plugin does not: its token and its connections stay.
     pub(super) async fn find(
         &self,
         route_id: RouteId,
@@ -130,7 +131,7 @@ impl Routes {
         let known = self.ready.read().unwrap_or_else(PoisonError::into_inner);
         let changes = self.environment.plugins.changes();
         let is_current = |route: &&Arc<ReadyRoute>| {
-            route.revision >= revision && route.plugin_changes == changes
+            route.revision >= revision && route.is_carrier_in_force(changes)
         };
         known.get(&route_id).filter(is_current).cloned()
     }
@@ -179,7 +180,7 @@ impl Routes {
             tokens: plugins.fetches_tokens(carrier).then(Arc::default),
             plugins,
             rules: manifest.texts,
-            plugin_changes,
+            plugin_changes: plugin_changes.into(),
             carrier: route.carrier,
             senders: route.senders,
             lane: self.lane(route.route_id, route.max_in_flight),
@@ -213,6 +214,18 @@ impl fmt::Debug for ReadyRoute {
 }
 
 impl ReadyRoute {
+    /// Whether its carrier is the one that is in force, after so many changes of plugins.
+    fn is_carrier_in_force(&self, changes: u64) -> bool {
+        if self.plugin_changes.load(Ordering::Relaxed) == changes {
+            return true;
+        }
+        let is_in_force = self.plugins.holds_what_is_in_force();
+        if is_in_force {
+            self.plugin_changes.store(changes, Ordering::Relaxed);
+        }
+        is_in_force
+    }
+
     /// Where the carrier may report on the message with this reference of ours. The address names it: not every carrier
     /// gives a reference back, and its own id of a message is not known yet, or never, where its answer is late or lost.
     pub(super) fn callback_url(&self, reference: &str) -> Option<String> {
