@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dripline_domain::contact::Fields;
+use dripline_domain::contact::{self, Fields};
 use dripline_domain::ids::ContactId;
 use dripline_domain::money::Micros;
 use dripline_domain::segment::{TextRefused, TextRules};
@@ -83,7 +83,8 @@ pub async fn quote(
     steps: &[QuoteStep],
     contacts: &[(ContactId, Fields)],
 ) -> Result<Vec<Result<ContactQuote, QuoteError>>, PluginError> {
-    let audience: Arc<[Fields]> = contacts.iter().map(|(_, fields)| fields.clone()).collect();
+    let audience: Arc<[Fields]> =
+        contacts.iter().map(|(id, fields)| contact::for_renderer(fields.clone(), *id)).collect();
     let mut quotes: Vec<Result<ContactQuote, QuoteError>> = contacts
         .iter()
         .map(|(contact_id, _)| {

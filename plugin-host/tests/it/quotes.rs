@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use dripline_domain::contact::Fields;
 use dripline_domain::ids::ContactId;
 use dripline_domain::money::Micros;
 use dripline_domain::segment::{SegmentRules, TextRules};
@@ -19,6 +20,25 @@ fn step(template: &str, max_segments: u16) -> QuoteStep {
         },
         price_per_segment: Micros(7_500),
     }
+}
+
+#[tokio::test]
+async fn what_is_chosen_for_contacts_follows_from_who_they_are() {
+    let host = host(&["template"]);
+    let long = "x".repeat(161);
+    let template = format!("{{{{ ['short', '{long}'] | spin }}}}");
+    let steps = [QuoteStep { renderer: "template".to_owned(), ..step(&template, 2) }];
+    // None has a field, or all have the same.
+    let nobody = (1..=40).map(|id| (ContactId(id), Fields::new())).collect::<Vec<_>>();
+    let named = (1..=40).map(ContactId).zip(audience(&["Ada"; 40])).collect::<Vec<_>>();
+    let segments = async |contacts: &[(ContactId, Fields)]| {
+        let quotes = quote(&host, &steps, contacts).await.unwrap();
+        quotes.iter().map(|quote| quote.as_ref().unwrap().step_segments[0]).collect::<Vec<_>>()
+    };
+    let chosen = segments(&nobody).await;
+    let long_ones = chosen.iter().filter(|segments| **segments == 2).count();
+    assert!((10..=30).contains(&long_ones), "{chosen:?}");
+    assert_eq!(segments(&named).await, chosen);
 }
 
 #[tokio::test]

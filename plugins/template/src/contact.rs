@@ -38,7 +38,23 @@ fn mixed(seed: u64, texts: &[&str]) -> u64 {
     hash ^ (hash >> 29)
 }
 
-/// A number that depends on the contact's fields and these texts alone.
+/// Who the contact is, as the host says it (the contract's `render`).
+const ID_FIELD: &str = "contact.id";
+
+/// What a contact's choices are drawn from: who it is, so that they stay when a field changes. Without that, all of
+/// its fields.
+fn seed(fields: &Fields) -> u64 {
+    if let Some(id) = fields.get(ID_FIELD) {
+        return mixed(0, &[id]);
+    }
+    let mut names: Vec<&str> = fields.names().collect();
+    names.sort_unstable();
+    names
+        .into_iter()
+        .fold(0, |seed, name| mixed(seed, &[name, fields.get(name).unwrap_or_default()]))
+}
+
+/// A number that depends on the contact and these texts alone.
 pub(crate) fn choice(texts: [&str; 2]) -> u64 {
     MISSED.with_borrow(|missed| mixed(missed.seed, &texts))
 }
@@ -53,11 +69,7 @@ impl Contact {
     pub(crate) fn begin(fields: Fields, chooses: bool) -> Self {
         MISSED.take();
         if chooses {
-            let mut names: Vec<&str> = fields.names().collect();
-            names.sort_unstable();
-            let seed = names
-                .into_iter()
-                .fold(0, |seed, name| mixed(seed, &[name, fields.get(name).unwrap_or_default()]));
+            let seed = seed(&fields);
             MISSED.with_borrow_mut(|missed| missed.seed = seed);
         }
         Self(fields)
@@ -152,6 +164,15 @@ mod tests {
         assert_ne!(
             choose(fields([("a", "12"), ("b", "")])),
             choose(fields([("a", "1"), ("b", "2")]))
+        );
+        // Who it is counts for more than what it is called.
+        assert_eq!(
+            choose(fields([(ID_FIELD, "7"), ("name", "Ada")])),
+            choose(fields([(ID_FIELD, "7"), ("name", "Bob")]))
+        );
+        assert_ne!(
+            choose(fields([(ID_FIELD, "7"), ("name", "Ada")])),
+            choose(fields([(ID_FIELD, "8"), ("name", "Ada")]))
         );
     }
 }

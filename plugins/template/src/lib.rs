@@ -31,7 +31,7 @@
 //! format of [`strftime`], `{{ due | date("%d.%m.%Y") }}`. For money: `money(point, separator)` has two decimals,
 //! "1,234.50", `{{ sum | money(",", ".") }}` "1.234,50".
 //!
-//! `spin` chooses one of several texts, always the same one for the same contact (by all of its fields):
+//! `spin` chooses one of several texts, always the same one for the same contact, whatever becomes of its fields:
 //! `{{ ["Hi", "Hello", "Hey"] | spin }} {{ name }}`. `spin(salt)` lets another list of the same texts differ.
 //!
 //! # Errors

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use dripline_domain::contact::Fields;
+use dripline_domain::contact::{self, Fields};
 use dripline_domain::ids::{RouteId, StepId};
 use dripline_plugin_host::{CallError, Failure, FailureClass, PluginError, RenderError};
 use dripline_store::delivery::DueDelivery;
@@ -49,7 +49,10 @@ impl Render {
             route_id: delivery.route.route_id,
             renderer: delivery.renderer.clone(),
             template: delivery.template.clone(),
-            fields: std::mem::take(&mut delivery.fields),
+            fields: contact::for_renderer(
+                std::mem::take(&mut delivery.fields),
+                delivery.contact_id,
+            ),
         };
         let rendered = self.batcher.call(request).await;
         crash_point!("render-done");
