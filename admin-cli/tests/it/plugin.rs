@@ -412,3 +412,54 @@ fn a_message_that_is_really_tried_has_a_token_fetched_for_it() {
     assert!(unsent.stderr.contains(words), "{}", unsent.stderr);
     assert_eq!(carrier.asked().len(), 1);
 }
+
+/// Twilio's carrier, and the same with a note in it, as two versions of one name.
+fn two_versions(session: &Session) -> [String; 2] {
+    let first = std::fs::read(session.home().join("plugins/twilio.wasm"));
+    let first = first.expect("a bundled plugin can be read");
+    let second = [&first[..], b"\0\x05\x04note"].concat();
+    [("first", first), ("second", second)].map(|(folder, bytes)| {
+        std::fs::create_dir(session.home().join(folder)).expect("a folder can be made");
+        session.file(&format!("{folder}/twilio.wasm"), bytes);
+        format!("{folder}/twilio.wasm")
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn going_back_never_goes_forward() {
+    let session = Session::new().await;
+    let digests = two_versions(&session).map(|file| {
+        let installed = session.quiet(&format!("plugin install {file} --yes --output json"));
+        installed.json()["digest"].as_str().unwrap().to_owned()
+    });
+    let in_force = || {
+        let shown = session.quiet("plugin show twilio --output json").json();
+        shown["plugin"]["digest"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(in_force(), digests[1]);
+    assert_eq!(session.quiet("plugin rollback twilio").code, 0);
+    assert_eq!(in_force(), digests[0]);
+    let refused = session.quiet("plugin rollback twilio");
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert!(refused.stderr.contains("no earlier version"), "{refused:?}");
+    assert!(refused.stderr.contains("hint: "), "{refused:?}");
+    assert_eq!(in_force(), digests[0]);
+
+    // Nobody knows which of two is meant.
+    let alike = format!("{}{}", &digests[1][..8], "0".repeat(56));
+    session.sql(&format!(
+        "INSERT INTO plugin_versions (name, kind, digest, version, component, permissions, installed_at, installed_by)
+         SELECT name, kind, '{alike}', version, component, permissions, installed_at, installed_by
+         FROM plugin_versions WHERE digest = '{}'",
+        digests[1]
+    ));
+    let refused = session.quiet(&format!("plugin rollback twilio --to {}", &digests[1][..8]));
+    assert_eq!(refused.code, 1, "{refused:?}");
+    for digest in [&digests[1], &alike] {
+        assert!(refused.stderr.contains(&digest[..12]), "{refused:?}");
+    }
+    assert_eq!(in_force(), digests[0]);
+    let chosen = session.quiet(&format!("plugin rollback twilio --to {}", digests[1]));
+    assert_eq!(chosen.code, 0, "{chosen:?}");
+    assert_eq!(in_force(), digests[1]);
+}

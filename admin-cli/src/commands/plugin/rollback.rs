@@ -1,19 +1,21 @@
 //! `dripline plugin rollback`.
 
+use dripline_store::Pool;
 use dripline_store::ops::{NewPluginVersion, install_plugin};
-use dripline_store::plugin;
+use dripline_store::plugin::{self, PluginVersion};
 use serde::Serialize;
 
 use super::install::{explain, labelled};
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::failure::refuse;
+use crate::failure::{Failure, refuse};
 use crate::output::page::Page;
 use crate::output::{Output, Report};
 
 /// Put a version of a plugin in force again that was installed before: the one whose place the present one took.
 ///
-/// What it asks for was approved then.
+/// What it asks for was approved then. The first version has none before it, so that going back again and again never
+/// comes to a version that was gone back from.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The plugin.
@@ -41,22 +43,9 @@ impl Report for RolledBack {
 pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::Result<Exit> {
     let pool = ctx.pool().await?;
     let versions = plugin::versions(pool, &args.name).await?;
-    let before = match versions.iter().find(|version| version.in_force) {
-        Some(now) => plugin::before(pool, &now.name, &now.digest).await?,
-        None => None,
-    };
-    let chosen = versions.iter().find(|version| match (&args.to, &before) {
-        (Some(digest), _) => !digest.is_empty() && version.digest.starts_with(digest),
-        (None, Some(before)) => version.digest == before.digest,
-        (None, None) => !version.in_force,
-    });
-    let Some(chosen) = chosen else {
-        let why = match &args.to {
-            Some(digest) => format!("plugin `{}` has no version `{digest}`", args.name),
-            None if versions.is_empty() => format!("plugin `{}` was never installed", args.name),
-            None => format!("plugin `{}` has no other version", args.name),
-        };
-        return Err(refuse(why).hint("`dripline plugin show` lists the versions").into());
+    let chosen = match &args.to {
+        Some(digest) => named(&args.name, &versions, digest)?,
+        None => earlier(pool, &args.name, &versions).await?,
     };
     let component = plugin::component(pool, &chosen.name, &chosen.digest).await?;
     let Some(component) = component else {
@@ -78,4 +67,51 @@ pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::
         changed,
     })?;
     Ok(Exit::Done)
+}
+
+/// The version whose place the one in force took or, where none is in force, the last one.
+async fn earlier<'a>(
+    pool: &Pool,
+    plugin: &str,
+    versions: &'a [PluginVersion],
+) -> anyhow::Result<&'a PluginVersion> {
+    let Some(last) = versions.first() else {
+        return Err(refuse(format!("plugin `{plugin}` was never installed"))
+            .hint("`dripline plugin list` lists what is")
+            .into());
+    };
+    let Some(now) = versions.iter().find(|version| version.in_force) else { return Ok(last) };
+    let before = plugin::before(pool, &now.name, &now.digest).await?;
+    let before = before.and_then(|b| versions.iter().find(|version| version.digest == b.digest));
+    before.ok_or_else(|| {
+        refuse(format!("plugin `{plugin}` has no earlier version than the one in force"))
+            .hint(format!("`dripline plugin show {plugin}` lists all; --to takes any of them"))
+            .into()
+    })
+}
+
+/// The version that the beginning of a digest names, unless it names none or several.
+fn named<'a>(
+    plugin: &str,
+    versions: &'a [PluginVersion],
+    digest: &str,
+) -> Result<&'a PluginVersion, Failure> {
+    let meant: Vec<_> = versions
+        .iter()
+        .filter(|version| !digest.is_empty() && version.digest.starts_with(digest))
+        .collect();
+    match meant[..] {
+        [version] => Ok(version),
+        [] => Err(refuse(format!("plugin `{plugin}` has no version `{digest}`"))
+            .hint(format!("`dripline plugin show {plugin}` lists the versions"))),
+        _ => {
+            let digests: Vec<_> = meant.iter().map(|v| format!("`{}`", v.digest)).collect();
+            Err(refuse(format!(
+                "`{digest}` begins {} versions of plugin `{plugin}`: {}",
+                meant.len(),
+                digests.join(", ")
+            ))
+            .hint("give more of the digest"))
+        }
+    }
 }
