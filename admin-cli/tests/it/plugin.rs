@@ -463,3 +463,43 @@ async fn going_back_never_goes_forward() {
     assert_eq!(chosen.code, 0, "{chosen:?}");
     assert_eq!(in_force(), digests[1]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_never_approved_is_asked_about_whoever_installed_it() {
+    let session = Session::new().await;
+    let file = session.home().join("plugins/twilio.wasm");
+    let checked = session.quiet("plugin check plugins/twilio.wasm --output json").json();
+    // As a host that knew of fewer permissions stored it.
+    let stored = NewPluginVersion {
+        name: "twilio",
+        kind: "carrier",
+        digest: checked["plugin"]["digest"].as_str().unwrap(),
+        version: "1",
+        component: &std::fs::read(file).unwrap(),
+        permissions: &["secret auth_token".to_owned()],
+    };
+    install_plugin(session.pool(), &SystemClock, &stored, "ann").await.unwrap();
+    let approved = || async {
+        let versions = plugin::versions(session.pool(), "twilio").await.unwrap();
+        versions.into_iter().next().unwrap().permissions
+    };
+    let asked = session.quiet("plugin install plugins/twilio.wasm");
+    assert_eq!(asked.code, 4, "{asked:?}");
+    assert!(asked.stderr.contains("  to send to the origin that"), "{asked:?}");
+    assert_eq!(approved().await, ["secret auth_token"]);
+
+    let installed = session.quiet("plugin install plugins/twilio.wasm --yes");
+    assert_eq!(installed.code, 0, "{installed:?}");
+    assert!(installed.stdout.starts_with("approved what carrier `twilio`"), "{installed:?}");
+    assert!(!installed.stdout.contains("nobody has approved"), "{installed:?}");
+    let all = ["origin {api_base}", "secret account_token", "secret auth_token"];
+    assert_eq!(approved().await, all);
+    session.sql(
+        "DO $$ BEGIN
+             ASSERT (SELECT count(*) FROM audit_trail WHERE action = 'plugin.approve') = 1;
+         END $$",
+    );
+    let again = session.quiet("plugin install plugins/twilio.wasm");
+    assert_eq!(again.code, 0, "{again:?}");
+    assert!(again.stdout.contains("is in force already"), "{again:?}");
+}

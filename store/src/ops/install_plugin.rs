@@ -48,7 +48,8 @@ impl From<sqlx::Error> for InstallPluginError {
     }
 }
 
-/// Installs the version and puts it in force. Gives whether anything changed: doing it again changes nothing.
+/// Installs the version, approves what it asks for, and puts it in force. Gives whether anything changed: doing it
+/// again changes nothing.
 pub async fn install_plugin(
     pool: &Pool,
     clock: &dyn Clock,
@@ -68,6 +69,13 @@ pub async fn install_plugin(
         let (name, after) = (new.name.to_owned(), new.kind.to_owned());
         return Err(InstallPluginError::OtherKind { name, before, after });
     }
+    let approved = sqlx::query_scalar!(
+        "SELECT permissions FROM plugin_versions WHERE name = $1 AND digest = $2 FOR UPDATE",
+        new.name,
+        new.digest,
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
     // What is approved again may have been approved with less before.
     let version_id = sqlx::query_scalar!(
         "INSERT INTO plugin_versions (name, kind, digest, version, component, permissions,
@@ -103,21 +111,22 @@ pub async fn install_plugin(
     .fetch_optional(&mut *tx)
     .await?
     .is_some();
-    if changed {
-        let deed = Deed {
-            account_id: None,
-            actor,
-            action: "plugin.install",
-            subject: new.name,
-            detail: json!({
-                "digest": new.digest,
-                "version": new.version,
-                "permissions": new.permissions,
-            }),
-            at: now,
-        };
+    let approves = approved.is_some_and(|approved| approved != new.permissions);
+    let detail = json!({
+        "digest": new.digest,
+        "version": new.version,
+        "permissions": new.permissions,
+    });
+    let action = match (changed, approves) {
+        (true, _) => Some("plugin.install"),
+        (false, true) => Some("plugin.approve"),
+        (false, false) => None,
+    };
+    if let Some(action) = action {
+        let subject = new.name;
+        let deed = Deed { account_id: None, actor, action, subject, detail, at: now };
         trail::record(&mut tx, &deed).await?;
     }
     commit(tx, Commit::InstallPlugin).await?;
-    Ok(changed)
+    Ok(changed || approves)
 }

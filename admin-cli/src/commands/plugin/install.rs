@@ -42,12 +42,15 @@ struct Installation {
     asks_for_more: Vec<String>,
     /// Whether it is in force now because of this.
     installed: bool,
+    /// Whether it was in force already, and what it asks for was approved by this.
+    approved: bool,
 }
 
 impl Report for Installation {
     fn lay_out(&self, page: &mut Page) {
         let this = format!("{} {}", self.kind, labelled(&self.name, &self.version, &self.digest));
         match (&self.before, self.installed) {
+            _ if self.approved => page.line(format_args!("approved what {this} asks for")),
             (_, true) => page.line(format_args!("installed {this}")),
             (Some(before), false) if *before == self.digest => {
                 page.line(format_args!("{this} is in force already"));
@@ -57,7 +60,7 @@ impl Report for Installation {
             }
             (None, false) => page.line(format_args!("installing {this}")),
         }
-        if !self.installed && !self.asks_for_more.is_empty() {
+        if !self.installed && !self.approved && !self.asks_for_more.is_empty() {
             page.line("it asks for what nobody has approved yet:");
             for permission in &self.asks_for_more {
                 page.line(format_args!("  {permission}"));
@@ -86,7 +89,9 @@ pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::
     let before = versions.into_iter().find(|version| version.in_force);
     let mut installation = plan(&info, before.as_ref());
     let is_new = installation.before.as_ref() != Some(&info.digest);
-    if is_new && (args.confirm.is_dry_run() || !installation.asks_for_more.is_empty()) {
+    // What is in force may have been approved with less, by a host that knew of fewer permissions.
+    let is_asked = !installation.asks_for_more.is_empty();
+    if is_asked || args.confirm.is_dry_run() {
         let question = format!("Install `{}`?", info.name);
         if args.confirm.ask(out, &installation, &question)?.is_none() {
             return Ok(Exit::Done);
@@ -101,8 +106,9 @@ pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::
         component: &component,
         permissions: &permissions,
     };
-    installation.installed =
-        install_plugin(pool, &ctx.clock, &new, &ctx.actor).await.map_err(explain)?;
+    let changed = install_plugin(pool, &ctx.clock, &new, &ctx.actor).await.map_err(explain)?;
+    installation.installed = changed && is_new;
+    installation.approved = changed && !is_new;
     out.data(&installation)?;
     Ok(Exit::Done)
 }
@@ -120,6 +126,7 @@ fn plan(info: &PluginInfo, before: Option<&PluginVersion>) -> Installation {
         before: before.map(|before| before.digest.clone()),
         asks_for_more: more.map(sentence).collect(),
         installed: false,
+        approved: false,
     }
 }
 
