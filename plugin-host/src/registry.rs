@@ -68,6 +68,13 @@ pub struct PluginInfo {
     pub imports: Vec<String>,
 }
 
+impl PluginInfo {
+    /// Whether these are the bytes that it was loaded from.
+    pub fn is_of(&self, bytes: &[u8]) -> bool {
+        digest(bytes) == self.digest
+    }
+}
+
 /// A loaded plugin, ready to be instantiated.
 pub(crate) struct Plugin {
     pub(crate) info: PluginInfo,

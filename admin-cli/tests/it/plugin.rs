@@ -1,4 +1,6 @@
+use std::io::Write as _;
 use std::path::PathBuf;
+use std::process::Stdio;
 
 use dripline_domain::clock::SystemClock;
 use dripline_store::ops::{NewPluginVersion, install_plugin};
@@ -502,4 +504,20 @@ async fn what_was_never_approved_is_asked_about_whoever_installed_it() {
     let again = session.quiet("plugin install plugins/twilio.wasm");
     assert_eq!(again.code, 0, "{again:?}");
     assert!(again.stdout.contains("is in force already"), "{again:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_bytes_that_were_checked_are_installed() {
+    let session = Session::new().await;
+    let built = PathBuf::from(std::env::var_os("DRIPLINE_TEST_PLUGINS").unwrap());
+    let component = std::fs::read(built.join("plain.wasm")).unwrap();
+    // What is read from a pipe is not there when it is read again.
+    let mut command = session.command("plugin install /dev/stdin --yes");
+    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(&component).unwrap();
+    let refused = read(child.wait_with_output().unwrap());
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert!(refused.stderr.contains("`/dev/stdin` changed while it was read"), "{refused:?}");
+    assert_eq!(plugin::in_force(session.pool()).await.unwrap(), []);
 }

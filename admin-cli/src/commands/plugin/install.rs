@@ -84,6 +84,12 @@ pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::
     let (_, info) = ctx.plugins.open(&args.file).await?;
     let component =
         std::fs::read(&args.file).with_context(|| format!("read `{}`", args.file.display()))?;
+    // Only what was checked may be approved: a build may have written another file meanwhile.
+    if !info.is_of(&component) {
+        return Err(refuse(format!("`{}` changed while it was read", args.file.display()))
+            .hint("install it again once nothing writes to it")
+            .into());
+    }
     let pool = ctx.pool().await?;
     let versions = plugin::versions(pool, &info.name).await?;
     let before = versions.into_iter().find(|version| version.in_force);
