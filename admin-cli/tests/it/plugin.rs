@@ -521,3 +521,56 @@ async fn only_the_bytes_that_were_checked_are_installed() {
     assert!(refused.stderr.contains("`/dev/stdin` changed while it was read"), "{refused:?}");
     assert_eq!(plugin::in_force(session.pool()).await.unwrap(), []);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn routes_that_a_version_does_not_fit_are_shown_before_it_is_installed() {
+    let session = Session::new().await;
+    let built = PathBuf::from(std::env::var_os("DRIPLINE_TEST_PLUGINS").unwrap());
+    std::fs::create_dir(session.home().join("next")).unwrap();
+    let (file, next) = (built.join("twilio_next.wasm"), "next/twilio.wasm");
+    std::fs::copy(file, session.home().join(next)).unwrap();
+    let twilio = "--carrier twilio --sender +15005550006 --price-per-segment 0.01 \
+                  --setting account_sid=AC1 --secret auth_token=env:NOWHERE";
+    let base = "--setting api_base=https://api.twilio.com";
+    for command in [
+        "plugin install plugins/twilio.wasm --yes".to_owned(),
+        "account create acme --currency EUR".to_owned(),
+        format!("--account acme route add plain {twilio}"),
+        "account create other --currency EUR".to_owned(),
+        format!("--account other route add narrow {twilio} {base}"),
+    ] {
+        let done = session.quiet(&command);
+        assert_eq!(done.code, 0, "{command}: {done:?}");
+    }
+    let asked = session.quiet(&format!("plugin install {next}"));
+    assert_eq!(asked.code, 4, "{asked:?}");
+    let dry = session.quiet(&format!("plugin install {next} --dry-run --output json"));
+    let misfits = dry.json()["misfits"].clone();
+    let found: Vec<_> = misfits.as_array().unwrap().iter().collect();
+    assert_eq!(found.len(), 2, "{misfits}");
+    for (misfit, account, route, reason) in [
+        (found[0], "acme", "plain", "needs the setting `api_base`"),
+        (found[1], "other", "narrow", "does not allow https://next.twilio.example"),
+    ] {
+        assert_eq!((&misfit["account"], &misfit["route"]), (&account.into(), &route.into()));
+        assert!(misfit["reason"].as_str().unwrap().contains(reason), "{misfit}");
+        assert!(
+            asked.stderr.contains(&format!("route `{route}` of account `{account}`")),
+            "{asked:?}"
+        );
+    }
+    // What the version in force asked for already is nobody's news.
+    let allowed =
+        "--allow-origin https://api.twilio.com --allow-origin https://next.twilio.example";
+    for edit in [
+        format!("acme route edit plain {base} {allowed}"),
+        format!("other route edit narrow {allowed}"),
+    ] {
+        let done = session.quiet(&format!("--account {edit}"));
+        assert_eq!(done.code, 0, "{edit}: {done:?}");
+    }
+    let dry = session.quiet(&format!("plugin install {next} --dry-run --output json")).json();
+    assert_eq!(dry["misfits"], serde_json::json!([]));
+    let installed = session.quiet(&format!("plugin install {next} --yes"));
+    assert_eq!(installed.code, 0, "{installed:?}");
+}

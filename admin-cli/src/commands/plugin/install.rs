@@ -8,6 +8,7 @@ use dripline_store::ops::{InstallPluginError, NewPluginVersion, install_plugin};
 use dripline_store::plugin::{self, PluginVersion};
 use serde::Serialize;
 
+use super::misfit::{self, Misfit};
 use super::report::sentence;
 use crate::confirm;
 use crate::context::Context;
@@ -21,7 +22,8 @@ use crate::output::{Output, Report};
 /// The file is checked as `plugin check` does, kept in the database with its digest, and loaded by running workers
 /// within a sweep's interval, without a restart; what is under way ends on the version before. What it asks for must
 /// be approved once: a version that asks for more than the one before is asked about again. Where one does not load, the
-/// newest version before it that does is at work: see `plugin show`. Installing the same file again changes nothing.
+/// newest version before it that does is at work: see `plugin show`. Routes of any account that it does not fit, by their
+/// settings or the origins that they allow, are listed and asked about as well. Installing the same file again changes nothing.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The component. Its name is the plugin's, with `_` as `-`.
@@ -40,6 +42,8 @@ struct Installation {
     before: Option<String>,
     /// What nobody has approved yet.
     asks_for_more: Vec<String>,
+    /// Routes that it does not fit.
+    misfits: Vec<Misfit>,
     /// Whether it is in force now because of this.
     installed: bool,
     /// Whether it was in force already, and what it asks for was approved by this.
@@ -64,6 +68,12 @@ impl Report for Installation {
             page.line("it asks for what nobody has approved yet:");
             for permission in &self.asks_for_more {
                 page.line(format_args!("  {permission}"));
+            }
+        }
+        if !self.installed && !self.misfits.is_empty() {
+            page.line("these routes do not fit it, until `dripline route edit` changes them:");
+            for misfit in &self.misfits {
+                page.line(format_args!("  {misfit}"));
             }
         }
     }
@@ -95,8 +105,11 @@ pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::
     let before = versions.into_iter().find(|version| version.in_force);
     let mut installation = plan(&info, before.as_ref());
     let is_new = installation.before.as_ref() != Some(&info.digest);
+    if is_new {
+        installation.misfits = misfit::of(&info, ctx).await?;
+    }
     // What is in force may have been approved with less, by a host that knew of fewer permissions.
-    let is_asked = !installation.asks_for_more.is_empty();
+    let is_asked = !installation.asks_for_more.is_empty() || !installation.misfits.is_empty();
     if is_asked || args.confirm.is_dry_run() {
         let question = format!("Install `{}`?", info.name);
         if args.confirm.ask(out, &installation, &question)?.is_none() {
@@ -131,6 +144,7 @@ fn plan(info: &PluginInfo, before: Option<&PluginVersion>) -> Installation {
         digest: info.digest.clone(),
         before: before.map(|before| before.digest.clone()),
         asks_for_more: more.map(sentence).collect(),
+        misfits: Vec::new(),
         installed: false,
         approved: false,
     }

@@ -5,6 +5,7 @@ mod check;
 mod install;
 mod list;
 mod logs;
+mod misfit;
 mod new;
 mod remove;
 mod report;
