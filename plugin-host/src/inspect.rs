@@ -204,11 +204,14 @@ pub(crate) fn manifest(plugin: &str, manifest: &Manifest) -> Result<(), LoadErro
                     return wrong(format!("the origin `{origin}` names no plain setting"));
                 }
             }
-            None => {
-                if let Err(error) = crate::egress::Origin::parse(origin) {
-                    return wrong(error.to_string());
+            None => match crate::egress::Origin::parse(origin) {
+                // Whoever approves it reads what is written, and the door connects to what is meant.
+                Ok(meant) if meant.to_string() != *origin => {
+                    return wrong(format!("the origin `{origin}` must be written `{meant}`"));
                 }
-            }
+                Ok(_) => {}
+                Err(error) => return wrong(error.to_string()),
+            },
         }
     }
     for setting in &manifest.settings {
@@ -290,6 +293,28 @@ mod tests {
             let found = manifest("acme", &described(vec![], &[("token.client", value)]));
             assert_eq!(found.is_ok(), fits, "{value}: {found:?}");
         }
+    }
+
+    #[test]
+    fn an_origin_is_written_as_it_is_connected_to() {
+        let check = |origin: &str, written: Option<&str>| {
+            let manifest = Manifest { origins: vec![origin.to_owned()], ..described(vec![], &[]) };
+            let found = super::manifest("acme", &manifest).map_err(|error| error.to_string());
+            match (found, written) {
+                (Ok(()), None) => {}
+                (Err(text), Some(written)) => {
+                    let hint = format!("must be written `{written}`");
+                    assert!(text.ends_with(&hint), "{origin}: {text}");
+                }
+                (found, _) => panic!("{origin}: {found:?}"),
+            }
+        };
+        check("https://api.acme.example", None);
+        check("https://api.acme.example:8443", None);
+        check("https://api.acme.example/", Some("https://api.acme.example"));
+        check("https://API.acme.example:443", Some("https://api.acme.example"));
+        // The first letter of the host is a Cyrillic one.
+        check("https://\u{430}cme.example", Some("https://xn--cme-5cd.example"));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use dripline_domain::money::Micros;
 use dripline_domain::throttle::Throttle;
-use dripline_plugin_host::egress::{Grant, RouteRights};
+use dripline_plugin_host::egress::{Grant, Origin, RouteRights};
 use dripline_plugin_host::{Manifest, Settings};
 use dripline_store::account::Account;
 use dripline_store::route::{Route, RouteDraft};
@@ -211,6 +211,12 @@ pub(super) async fn check(
         })?;
     if draft.allowed_origins.is_empty() {
         draft.allowed_origins = manifest.origins_with(&settings);
+    }
+    // Kept and shown as they are connected to, whatever they look like as written. What is none is refused below.
+    for origin in &mut draft.allowed_origins {
+        if let Ok(meant) = Origin::parse(origin) {
+            *origin = meant.to_string();
+        }
     }
     let rights = RouteRights {
         allowed_origins: &draft.allowed_origins,
