@@ -187,3 +187,42 @@ async fn a_route_is_tested_before_anybody_sends_over_it() {
     assert!(refused.stderr.contains("has sent what it may over route `main`"), "{refused:?}");
     assert!(refused.stderr.contains("nothing was sent"), "{refused:?}");
 }
+
+#[tokio::test]
+async fn origins_that_nobody_chose_follow_the_settings() {
+    let session = Session::new().await;
+    let built = std::path::PathBuf::from(std::env::var_os("DRIPLINE_TEST_PLUGINS").unwrap());
+    let link = session.home().join("plugins/telnyx.wasm");
+    std::os::unix::fs::symlink(built.join("telnyx.wasm"), link).unwrap();
+    session.quiet("account create acme --currency EUR");
+    session.quiet(ROUTE);
+    let origins = || {
+        session.quiet("route show main --output json").json()["route"]["allowed_origins"].clone()
+    };
+    assert_eq!(origins(), serde_json::json!(["https://api.twilio.com"]));
+    let elsewhere = session.quiet("route edit main --setting api_base=https://twilio.example");
+    assert_eq!(elsewhere.code, 0, "{elsewhere:?}");
+    assert_eq!(origins(), serde_json::json!(["https://twilio.example"]));
+    // An empty setting is none.
+    let back = session.quiet("route edit main --setting api_base=");
+    assert_eq!(back.code, 0, "{back:?}");
+    assert_eq!(origins(), serde_json::json!(["https://api.twilio.com"]));
+    session.file("route.toml", "[settings]\n[secrets]\napi_key = 'env:TELNYX_API_KEY'\n");
+    let other = session.quiet("route edit main --carrier telnyx --file route.toml");
+    assert_eq!(other.code, 0, "{other:?}");
+    assert_eq!(origins(), serde_json::json!(["https://api.telnyx.com"]));
+
+    // What somebody chose stays until somebody chooses otherwise.
+    let both = "--allow-origin https://api.telnyx.com --allow-origin https://telnyx.example";
+    assert_eq!(session.quiet(&format!("route edit main {both}")).code, 0);
+    let refused = session.quiet("route edit main --setting api_base=https://elsewhere.example");
+    assert_eq!(refused.code, 1, "{refused:?}");
+    let within = session.quiet("route edit main --setting api_base=https://telnyx.example");
+    assert_eq!(within.code, 0, "{within:?}");
+    let chosen = serde_json::json!(["https://api.telnyx.com", "https://telnyx.example"]);
+    assert_eq!(origins(), chosen);
+    // A file that has none of them asks for the carrier's own again.
+    session.file("route.toml", "allowed_origins = []\n");
+    assert_eq!(session.quiet("route edit main --file route.toml").code, 0);
+    assert_eq!(origins(), serde_json::json!(["https://telnyx.example"]));
+}

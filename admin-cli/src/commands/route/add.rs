@@ -22,7 +22,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::Result<Exit> {
-    let mut draft = args.draft.draft(args.name, None)?;
+    let (mut draft, _) = args.draft.draft(args.name, None)?;
     let account = ctx.account().await?;
     let documented = draft::check(&mut draft, ctx, &account).await?;
     let pool = ctx.pool().await?;

@@ -111,12 +111,13 @@ impl Args {
             && !self.allow_loopback
     }
 
-    /// The route that is wanted, over what `current` is when it exists already.
+    /// The route that is wanted, over what `current` is when it exists already; and whether it is said which origins it
+    /// may send to.
     pub(super) fn draft(
         self,
         name: Option<String>,
         current: Option<&Route>,
-    ) -> anyhow::Result<RouteDraft> {
+    ) -> anyhow::Result<(RouteDraft, bool)> {
         let file: File = match &self.file {
             Some(path) => Source::open(path)?.parse_toml()?,
             None => File::default(),
@@ -135,7 +136,9 @@ impl Args {
         let now = current.map(|c| c.throttle).unwrap_or_default();
         let timeout = self.timeout_seconds.or(file.timeout_seconds);
         let origins = Some(self.allowed_origins).filter(|origins| !origins.is_empty());
-        Ok(RouteDraft {
+        let origins = origins.or(file.allowed_origins);
+        let says_origins = origins.is_some();
+        let draft = RouteDraft {
             name: required(name.or(file.name).or(current.map(|c| c.name.clone())), "a name")?,
             carrier: required(
                 self.carrier.or(file.carrier).or(current.map(|c| c.carrier.clone())),
@@ -183,12 +186,12 @@ impl Args {
             settings: base(file.settings, current.map(|c| &c.settings), self.settings),
             secrets: base(file.secrets, current.map(|c| &c.secrets), self.secrets),
             allowed_origins: origins
-                .or(file.allowed_origins)
                 .or(current.map(|c| c.allowed_origins.clone()))
                 .unwrap_or_default(),
             allow_loopback: self.allow_loopback
                 || file.allow_loopback.or(current.map(|c| c.allow_loopback)).unwrap_or(false),
-        })
+        };
+        Ok((draft, says_origins))
     }
 }
 
@@ -225,6 +228,15 @@ pub(super) async fn check(
     };
     grant(&manifest, &settings, &rights)?;
     Ok(manifest.documented_throttle())
+}
+
+/// Whether the route allows just what its carrier asks for with its settings, as one does for which nobody chose origins.
+/// Where the carrier cannot be asked any more, somebody may have.
+pub(super) async fn has_carriers_origins(route: &Route, ctx: &Context) -> bool {
+    let Ok(manifest) = ctx.plugins.carrier(&route.carrier).await else { return false };
+    let secrets = route.secrets.keys().map(String::as_str);
+    let settings = manifest.complete_settings(&route.settings, secrets);
+    settings.is_ok_and(|settings| manifest.origins_with(&settings) == route.allowed_origins)
 }
 
 /// The route's rights, unless it could never send with them.

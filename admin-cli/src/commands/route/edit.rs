@@ -37,7 +37,11 @@ pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::
     let account = ctx.account().await?;
     let current = ctx.route(&account, &args.name).await?;
     let name = args.rename.or(Some(args.name));
-    let mut draft = args.draft.draft(name, Some(&current))?;
+    let (mut draft, says_origins) = args.draft.draft(name, Some(&current))?;
+    // What nobody chose follows the carrier and its settings.
+    if !says_origins && draft::has_carriers_origins(&current, ctx).await {
+        draft.allowed_origins.clear();
+    }
     draft::check(&mut draft, ctx, &account).await?;
     let callback = if args.new_callback { CallbackChange::Renew } else { CallbackChange::Keep };
     let (pool, clock, revision) = (ctx.pool().await?, &ctx.clock, Some(current.revision));
