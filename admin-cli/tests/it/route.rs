@@ -226,3 +226,18 @@ async fn origins_that_nobody_chose_follow_the_settings() {
     assert_eq!(session.quiet("route edit main --file route.toml").code, 0);
     assert_eq!(origins(), serde_json::json!(["https://telnyx.example"]));
 }
+
+#[tokio::test]
+async fn flags_take_away_what_a_route_has() {
+    let mut session = Session::new().await;
+    session.quiet("account create acme --currency EUR");
+    session.file("route.toml", FILE);
+    session.quiet("route add --file route.toml");
+    // Without that setting it is Twilio's, and needs nothing of this machine.
+    session.run("route edit from-file --unset api_base --no-allow-loopback");
+    session.run("route edit from-file --unset api_bas");
+    session.run("route edit from-file --unset auth_tokn");
+    session.run("route edit from-file --unset auth_token");
+    session.run("route edit from-file --allow-loopback --no-allow-loopback");
+    assert_transcript!(session);
+}
