@@ -241,3 +241,18 @@ async fn flags_take_away_what_a_route_has() {
     session.run("route edit from-file --allow-loopback --no-allow-loopback");
     assert_transcript!(session);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_route_is_tested_with_its_own_patience() {
+    let mut session = Session::furnished().await;
+    session.environment("TWILIO_AUTH_TOKEN", "a-secret-token");
+    // It takes the request and never answers.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let origin = format!("http://{}", silent.local_addr().unwrap());
+    let edit = format!("route edit main --setting api_base={origin} --allow-loopback");
+    let edited = session.quiet(&format!("{edit} --timeout-seconds 1"));
+    assert_eq!(edited.code, 0, "{edited:?}");
+    let tried = session.quiet("route test main --to +12025550123 --live --yes");
+    assert!(tried.stdout.contains("outcome: unknown: timeout"), "{tried:?}");
+    assert!(tried.stdout.contains("within 1 s"), "{tried:?}");
+}

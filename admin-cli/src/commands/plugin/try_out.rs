@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use dripline_config::SecretReference;
 use dripline_domain::phone::Phone;
@@ -208,7 +209,8 @@ pub(crate) async fn run(args: Args, ctx: &Context, out: &mut Output) -> anyhow::
         .next()
         .expect("one request for one message")
         .map_err(|error| refuse(format!("carrier `{name}` gives no request: {error}")))?;
-    let trial = Trial { host, name, settings, grant };
+    let send_timeout = ctx.settings.worker.send_timeout();
+    let trial = Trial { host, name, settings, grant, send_timeout };
     let plan = trial.plan(segments, &request).await?;
     if !args.live {
         out.data(&plan)?;
@@ -299,7 +301,9 @@ fn rights(
         allowed_origins: &allowed,
         allow_loopback,
         secrets,
-        ..RouteRights::default()
+        timeout: route
+            .and_then(|route| route.send_timeout_ms)
+            .map(|ms| Duration::from_millis(ms.get().into())),
     };
     let grant = draft::grant(manifest, &settings, &rights)?;
     Ok((settings, grant))
@@ -311,6 +315,8 @@ struct Trial {
     name: String,
     settings: Settings,
     grant: Grant,
+    /// How long a worker would give the carrier; the route may give it less.
+    send_timeout: Duration,
 }
 
 impl Trial {
@@ -340,8 +346,13 @@ impl Trial {
 
     /// Really sends it, with a token fetched for it alone where it asks for one.
     async fn send(&self, request: Request) -> anyhow::Result<Sent> {
-        let Self { host, name, settings, grant } = self;
-        let egress = Egress::new(EgressOptions::default());
+        let Self { host, name, settings, grant, send_timeout } = self;
+        let defaults = EgressOptions::default();
+        let egress = Egress::new(EgressOptions {
+            connect_timeout: defaults.connect_timeout.min(*send_timeout),
+            total_timeout: *send_timeout,
+            ..defaults
+        });
         let has_token = host.fetches_tokens(name) && request.wants_token();
         let grant = if has_token {
             let fetched = host.fetch_token(&egress, name, settings, grant).await;
