@@ -5,8 +5,10 @@ use std::time::Duration;
 /// Mebibytes in bytes.
 const MIB: usize = 1024 * 1024;
 
-/// What a plugin may use. Every number can be configured; hitting one is a typed error that
-/// carries it.
+/// What a plugin may use. Hitting a limit is a typed error that carries its number.
+///
+/// The settings of an installation say memories, deadlines, `output_bytes`, `file_bytes` and `compile_timeout`. The others
+/// are as they stand below, for every installation alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Linear memory of one renderer instance, in bytes.

@@ -20,6 +20,8 @@ fn plugins_are_listed_and_shown_without_a_database() {
     assert!(names.iter().any(|name| *name == "twilio"), "{names:?}");
     let twilio = session.quiet("plugin show twilio");
     assert!(twilio.stdout.contains("class L: an attempt without an answer stays unknown"));
+    let limits = "output limit  1024 KiB a call, 256 KiB a request's body, 20 logged lines\n";
+    assert!(twilio.stdout.contains(limits), "{}", twilio.stdout);
     session.run("plugin show twillio");
     session.run("plugin show");
     assert_transcript!(session);

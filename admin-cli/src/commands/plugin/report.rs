@@ -18,6 +18,12 @@ pub(super) struct PluginReport {
     contract: String,
     memory_limit_bytes: usize,
     deadline_ms: u64,
+    /// What one call may return.
+    output_limit_bytes: usize,
+    /// The largest of what it makes: one text of a renderer's, the body of one request of a carrier's.
+    product_limit_bytes: usize,
+    /// How many lines one call may log.
+    log_lines_limit: u32,
     /// The contract's interfaces whose functions it calls.
     imports: Vec<String>,
     /// What it can do beside its kind: `lookup`, `token`, `webhook`.
@@ -62,9 +68,13 @@ struct SegmentReport {
 
 impl PluginReport {
     pub(super) fn new(info: &PluginInfo, limits: &Limits) -> Self {
-        let (memory_limit_bytes, deadline) = match info.kind {
-            PluginKind::Renderer => (limits.renderer_memory_bytes, limits.render_deadline),
-            PluginKind::Carrier => (limits.carrier_memory_bytes, limits.carrier_deadline),
+        let (memory_limit_bytes, deadline, product_limit_bytes) = match info.kind {
+            PluginKind::Renderer => {
+                (limits.renderer_memory_bytes, limits.render_deadline, limits.text_bytes)
+            }
+            PluginKind::Carrier => {
+                (limits.carrier_memory_bytes, limits.carrier_deadline, limits.request_bytes)
+            }
         };
         Self {
             name: info.name.clone(),
@@ -74,6 +84,9 @@ impl PluginReport {
             contract: info.contract.clone(),
             memory_limit_bytes,
             deadline_ms: u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX),
+            output_limit_bytes: limits.output_bytes,
+            product_limit_bytes,
+            log_lines_limit: limits.log_lines,
             imports: info.imports.clone(),
             abilities: [(info.lookup, "lookup"), (info.token, "token"), (info.webhook, "webhook")]
                 .into_iter()
@@ -95,6 +108,7 @@ impl PluginReport {
     }
 
     pub(super) fn lay_out(&self, page: &mut Page) {
+        let product = if self.carrier.is_some() { "request's body" } else { "text" };
         let mut pairs = vec![
             ("plugin", self.name.clone()),
             ("kind", self.kind.clone()),
@@ -103,6 +117,15 @@ impl PluginReport {
             ("contract", format!("built for dripline:plugin {}", self.contract)),
             ("memory limit", format!("{} MiB", self.memory_limit_bytes / (1024 * 1024))),
             ("deadline", format!("{} ms", self.deadline_ms)),
+            (
+                "output limit",
+                format!(
+                    "{} KiB a call, {} KiB a {product}, {} logged lines",
+                    self.output_limit_bytes / 1024,
+                    self.product_limit_bytes / 1024,
+                    self.log_lines_limit
+                ),
+            ),
         ];
         for (name, words) in
             [("calls", self.imports.join(", ")), ("can also", self.abilities.join(", "))]
