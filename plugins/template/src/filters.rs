@@ -118,15 +118,16 @@ fn replace(value: &Value, old: &Value, new: &Value) -> String {
     text(value).replace(&*text(old), &text(new))
 }
 
-/// At most `length` characters, of which `end` is a part when something is cut off.
+/// At most `length` characters, of which `end` is a part when something is cut off, itself cut off where it is longer.
 fn truncate(value: &Value, length: usize, end: Option<&str>) -> String {
-    let (value, end) = (text(value), end.unwrap_or("..."));
+    let value = text(value);
     if value.chars().count() <= length {
         return value.into_owned();
     }
-    let kept = length.saturating_sub(end.chars().count());
+    let end: String = end.unwrap_or("...").chars().take(length).collect();
+    let kept = length - end.chars().count();
     let head: String = value.chars().take(kept).collect();
-    head.trim_end().to_owned() + end
+    head.trim_end().to_owned() + &end
 }
 
 fn split(value: &Value, separator: Option<&str>) -> Vec<String> {
