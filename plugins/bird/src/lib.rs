@@ -107,8 +107,8 @@ impl Carrier for Bird {
 
     fn send_request(settings: &Settings, message: &Outgoing) -> Result<Request, Failure> {
         let base = settings.get_or("api_base", API_BASE).trim_end_matches('/');
-        let workspace = http::path_segment(settings.require("workspace_id")?);
-        let channel = http::path_segment(settings.require("channel_id")?);
+        let workspace = http::path_segment(settings.require("workspace_id")?)?;
+        let channel = http::path_segment(settings.require("channel_id")?)?;
         let send = Send {
             receiver: Receiver {
                 contacts: [Contact {

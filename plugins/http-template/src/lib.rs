@@ -19,7 +19,8 @@
 //! # Placeholders
 //! `{{to}}` (E.164), `{{to_digits}}` (without the plus), `{{from}}`, `{{from_digits}}`, `{{text}}`, `{{reference}}` and
 //! `{{callback_url}}`. Their values are escaped for where they stand: in a URL and a form by percent signs, in JSON and
-//! XML as these want it inside quotes and between tags. No value can break out of its place.
+//! XML as these want it inside quotes and between tags. No value can break out of its place. In a URL's path, where nothing
+//! makes `.` and `..` safe, a message whose text is just that is refused.
 //!
 //! A secret is put in by the host, which escapes it in the same way, and refuses it where it cannot: in the URL's path, in
 //! `text/plain`, which has no escapes, and in XML's comments, CDATA sections and the like.
@@ -135,6 +136,18 @@ impl Carrier for HttpTemplate {
         let url = fill("url", settings.require("url")?, Escape::Percent)?;
         if url.split('?').next().is_some_and(calls_for_secret) {
             return Err(misplaced("the path of `url`"));
+        }
+        if template::has_dots(&url) {
+            // Either the text made them, or the route did, for every message.
+            let others = values.with_text("x");
+            let by_route = others.fill(settings.require("url")?, Escape::Percent);
+            return Err(if by_route.is_ok_and(|url| !template::has_dots(&url)) {
+                let text = "the text is only dots, which cannot be escaped in a URL's path";
+                Failure::permanent("dots-in-path", text)
+            } else {
+                let text = "the path of `url` has a segment of only dots, which leads out of it";
+                Failure::retryable("bad-setting", text).about_route()
+            });
         }
         let mut request = Request::new(method, url);
         for line in settings.get_or("headers", "").lines().filter(|line| !line.trim().is_empty()) {

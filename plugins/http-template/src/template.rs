@@ -28,7 +28,7 @@ impl Escape {
 
     fn apply(self, value: &str) -> String {
         match self {
-            Self::Percent => http::path_segment(value),
+            Self::Percent => http::percent_encode(value),
             Self::Json => {
                 let quoted = serde_json::Value::from(value).to_string();
                 quoted[1..quoted.len() - 1].to_owned()
@@ -74,6 +74,11 @@ impl<'a> Values<'a> {
         ])
     }
 
+    /// The same of a message that says something else.
+    pub(crate) fn with_text(&self, text: &'a str) -> Self {
+        Self(self.0.map(|(name, value)| (name, if name == "text" { text } else { value })))
+    }
+
     /// The text with its placeholders filled in, once: a value is never looked at again. The host fills in the
     /// secrets. An unknown placeholder is the error.
     pub(crate) fn fill(&self, text: &str, escape: Escape) -> Result<String, String> {
@@ -99,4 +104,14 @@ impl<'a> Values<'a> {
         filled.push_str(rest);
         Ok(filled)
     }
+}
+
+/// Whether a URL's path has a segment of one or two dots. Who reads the URL takes such a segment away, and with two dots
+/// the one before it as well; percent signs do not help, since `%2e` is read as a dot there.
+pub(crate) fn has_dots(url: &str) -> bool {
+    let path = url.split(['?', '#']).next().unwrap_or_default();
+    path.split(['/', '\\']).any(|segment| {
+        let segment = segment.to_ascii_lowercase().replace("%2e", ".");
+        segment == "." || segment == ".."
+    })
 }

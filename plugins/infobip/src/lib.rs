@@ -264,7 +264,7 @@ impl Carrier for Infobip {
 
 impl Lookup for Infobip {
     fn lookup_request(settings: &Settings, question: &Question) -> Result<Request, Failure> {
-        let reference = http::path_segment(&question.reference);
+        let reference = http::path_segment(&question.reference)?;
         let url = format!("{}/sms/3/logs?messageId={reference}", base(settings)?);
         Ok(authorised(Request::get(url)))
     }

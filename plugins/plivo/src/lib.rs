@@ -88,7 +88,7 @@ impl Carrier for Plivo {
             url: callback,
             method: callback.map(|_| "POST"),
         };
-        let path = http::path_segment(auth_id);
+        let path = http::path_segment(auth_id)?;
         Ok(Request::post(format!("{base}/v1/Account/{path}/Message/"))
             .json(&send)
             .header("x-dripline-reference", &message.reference)

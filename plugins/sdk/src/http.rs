@@ -171,7 +171,20 @@ impl Response {
 }
 
 /// Escapes one segment of a URL's path, so that a value from a setting cannot change the path.
-pub fn path_segment(value: &str) -> String {
+///
+/// # Errors
+/// A failure of the route for `.` and `..`: who reads a URL takes such a segment away, with two dots together with the one
+/// before it, and no escape helps, since `%2e` is read as a dot there.
+pub fn path_segment(value: &str) -> Result<String, Failure> {
+    if matches!(value, "." | "..") {
+        let text = "a value of only dots cannot be a segment of a URL's path";
+        return Err(Failure::retryable("dots-in-path", text).about_route());
+    }
+    Ok(percent_encode(value))
+}
+
+/// Escapes every octet but letters, digits and `-._~`: a value for a URL's query. In a path, [`path_segment`] is needed.
+pub fn percent_encode(value: &str) -> String {
     let mut out = String::with_capacity(value.len());
     for byte in value.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
@@ -238,7 +251,12 @@ mod tests {
 
     #[test]
     fn a_path_segment_cannot_leave_its_place() {
-        assert_eq!(path_segment("AC12/../x?y#z %"), "AC12%2F..%2Fx%3Fy%23z%20%25");
+        let escaped = path_segment("AC12/../x?y#z %").unwrap();
+        assert_eq!(escaped, "AC12%2F..%2Fx%3Fy%23z%20%25");
+        assert_eq!(path_segment("%2e%2e").unwrap(), "%252e%252e");
+        for dots in [".", ".."] {
+            assert_eq!(path_segment(dots).unwrap_err().code, "dots-in-path", "{dots}");
+        }
     }
 
     #[test]

@@ -43,7 +43,7 @@
 //!     }
 //!
 //!     fn send_request(settings: &Settings, message: &Outgoing) -> Result<Request, Failure> {
-//!         let workspace = http::path_segment(settings.require("workspace")?);
+//!         let workspace = http::path_segment(settings.require("workspace")?)?;
 //!         let url = format!("https://api.acme.example/v1/{workspace}/messages");
 //!         Ok(Request::post(url).bearer("api_key").json(&Send {
 //!             from: &message.sender,

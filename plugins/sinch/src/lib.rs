@@ -102,7 +102,7 @@ struct Problem {
 
 fn url(settings: &Settings) -> Result<String, Failure> {
     let base = settings.get_or("api_base", API_BASE).trim_end_matches('/');
-    let plan = http::path_segment(settings.require("service_plan_id")?);
+    let plan = http::path_segment(settings.require("service_plan_id")?)?;
     Ok(format!("{base}/xms/v1/{plan}/batches"))
 }
 
@@ -177,11 +177,11 @@ impl Carrier for Sinch {
 
 impl Lookup for Sinch {
     fn lookup_request(settings: &Settings, question: &Question) -> Result<Request, Failure> {
-        let reference = http::path_segment(&question.reference);
+        let reference = http::path_segment(&question.reference)?;
         let since = Utc::of((question.attempted_at_ms / 1_000).saturating_sub(SKEW));
         let Utc { year, month, day, hour, minute, second } = since;
         let since = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.000Z");
-        let since = http::path_segment(&since);
+        let since = http::path_segment(&since)?;
         let url = url(settings)?;
         Ok(Request::get(format!("{url}?client_reference={reference}&start_date={since}"))
             .bearer("api_token"))

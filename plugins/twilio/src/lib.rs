@@ -119,7 +119,7 @@ impl Carrier for Twilio {
         let form = [("To", message.recipient.expose()), sender, ("Body", text)];
 
         let base = settings.get_or("api_base", API_BASE).trim_end_matches('/');
-        let path = http::path_segment(account);
+        let path = http::path_segment(account)?;
         Ok(Request::post(format!("{base}/2010-04-01/Accounts/{path}/Messages.json"))
             .form(form.into_iter().chain(callback))
             .header("accept", "application/json")
