@@ -6,6 +6,10 @@ use serde_json::Value;
 /// The longest id that is taken from an answer which is nothing but an id, in octets.
 const MAX_ID: usize = 128;
 
+/// How an answer begins that names an error, in small letters. An id that begins so by chance is not lost: the message
+/// is unknown until somebody settles it, where an error that was taken for an id would be paid for.
+const ERRORS: [&str; 4] = ["err", "fail", "invalid", "nok"];
+
 /// Settings that list codes, and what these mean.
 const LISTS: [(&str, FailureClass, &str); 4] = [
     ("stopped_codes", FailureClass::Stopped, "the recipient opted out"),
@@ -35,7 +39,11 @@ pub(crate) fn read(settings: &Settings, response: &Response) -> Result<Accepted,
             _ => Failure { code: code.unwrap_or_else(|| by_status.code.clone()), ..by_status },
         });
     }
-    let id = if settings.get("id_path").is_some() { at("id_path") } else { whole(response) };
+    let id = match (settings.get("id_path"), settings.get("id_prefix")) {
+        (Some(_), _) => at("id_path"),
+        (None, Some(prefix)) => alone(response, prefix),
+        (None, None) => alone(response, "").filter(|id| !names_error(id)),
+    };
     id.map(Accepted::new).ok_or_else(|| {
         Failure::uncertain("no-id", "the gateway took the message, it seems, and gave no id")
     })
@@ -63,11 +71,16 @@ pub(crate) fn word(value: &Value) -> Option<String> {
     }
 }
 
-/// An answer that is nothing but an id: one line of visible characters, such as `OK 12345`.
-fn whole(response: &Response) -> Option<String> {
-    let text = std::str::from_utf8(&response.body).ok()?.trim();
-    let fits = !text.is_empty()
-        && text.len() <= MAX_ID
-        && text.bytes().all(|octet| octet.is_ascii_alphanumeric() || b" -_.:".contains(&octet));
-    fits.then(|| text.to_owned())
+/// The id of an answer that has nothing else behind what every answer with an id begins with: one visible word.
+fn alone(response: &Response, prefix: &str) -> Option<String> {
+    let id = std::str::from_utf8(&response.body).ok()?.trim().strip_prefix(prefix)?.trim_start();
+    let fits = !id.is_empty()
+        && id.len() <= MAX_ID
+        && id.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-_.:".contains(&octet));
+    fits.then(|| id.to_owned())
+}
+
+fn names_error(id: &str) -> bool {
+    let id = id.to_ascii_lowercase();
+    ERRORS.iter().any(|error| id.starts_with(error))
 }

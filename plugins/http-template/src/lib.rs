@@ -12,7 +12,8 @@
 //! | `authorization` | `bearer` and `basic` with `user` use the secret `password`; `none` is the default |
 //! | `user` | for `basic` |
 //! | `password` | a secret; as `{{secret:password}}` it may stand in the URL's query, a header or the body as well |
-//! | `id_path` | where a JSON answer has the message's id: a JSON pointer (RFC 6901). Without it, the whole answer is the id |
+//! | `id_path` | where a JSON answer has the message's id: a JSON pointer (RFC 6901). Without it, the answer is one word, the id |
+//! | `id_prefix` | without `id_path`: what an answer with an id begins with, such as `OK `; the id is the one word behind it, and any other answer has none. Without both, a word that begins like an error (`err`, `fail`, `invalid`, `nok`) is no id |
 //! | `code_path` | where a JSON answer has an error's code |
 //! | `stopped_codes`, `permanent_codes`, `throttled_codes`, `route_codes` | what codes mean, separated by commas |
 //!
@@ -112,6 +113,10 @@ impl Carrier for HttpTemplate {
             .setting(Setting::optional("user", "The user of `basic`."))
             .setting(Setting::optional_secret("password", "The gateway's password, key or token."))
             .setting(Setting::optional("id_path", "Where the answer has the id: a JSON pointer."))
+            .setting(Setting::optional(
+                "id_prefix",
+                "Without `id_path`: what stands before the id in a plain answer, as `OK `.",
+            ))
             .setting(Setting::optional("code_path", "Where the answer has an error's code."))
             .setting(Setting::optional("stopped_codes", "Codes of recipients who opted out."))
             .setting(Setting::optional("permanent_codes", "Codes of messages that are refused."))
