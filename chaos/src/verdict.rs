@@ -109,7 +109,14 @@ pub(crate) async fn judge(stage: &Stage, witness: &mut Witness) -> anyhow::Resul
     }
     for account in stage.accounts() {
         violations.extend(money(stage, account).await?);
-        violations.extend(live(stage, account).await?);
+        let mut stranded = live(stage, account).await?;
+        if stranded.is_some() {
+            // A worker that was frozen until a moment ago may say that a message was not sent when all was at rest
+            // already. That message leaves then; whoever is really stranded stays.
+            violations.extend(until_quiet(stage).await?);
+            stranded = live(stage, account).await?;
+        }
+        violations.extend(stranded);
     }
     violations.extend(undecided(stage, witness).await?.violations);
     Ok(violations)
