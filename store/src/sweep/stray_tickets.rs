@@ -14,7 +14,7 @@ use crate::{Pool, StoreError, queue};
 const GRACE: TimeDelta = TimeDelta::seconds(60);
 
 /// How far a worker has come among the tickets that are not due yet, of which each run looks at the next
-/// [`BATCH`], over and over.
+/// `BATCH`, over and over.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ahead(Place);
 

@@ -16,7 +16,7 @@ use super::endpoint::Endpoint;
 use super::listener::Listener;
 use crate::lifecycle::Stop;
 
-/// Connections at once, each with a file and [`HEAD_BYTES`] of memory. More wait in the system's queue: those that are
+/// Connections at once, each with a file and `HEAD_BYTES` of memory. More wait in the system's queue: those that are
 /// there end soon, whatever their callers do.
 pub const MOST_CONNECTIONS: usize = 512;
 
